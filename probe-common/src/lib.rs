@@ -1,0 +1,18 @@
+//! The contract between the kernel half and the agent: facts, records, kernel layout.
+//!
+//! Both halves compile this crate, so a record can never be read in another shape than it
+//! was written in. Everything is `#[repr(C)]`, has no padding that is not spelled out, and
+//! its size is asserted at compile time.
+#![no_std]
+
+mod facts;
+mod layout;
+mod record;
+
+pub use facts::{ALL_FACTS, Fact, Facts};
+pub use layout::{ABSENT, AddressRange, CALLERS_MAX, KernelLayout, PARTS_MAX};
+pub use record::{
+    Baseline, CLASS_NAME_LEN, COMM_LEN, Calibration, Control, DURATION_BUCKETS, FRAMES_MAX,
+    HELD_LOCKS_MAX, HeldLock, InFlight, InFlightKey, Loss, MARKS_MAX, Mark, MarkKind, NAME_LEN,
+    Readings, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskMarks, Totals, UNKNOWN,
+};
