@@ -1,0 +1,99 @@
+//! The maps: what the agent reads, and what the programs remember between calls.
+//!
+//! Sizes are the agent's to set before load; the ones here are the smallest sensible ones.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use probe_common::{
+    Calibration, Control, InFlight, InFlightKey, Loss, SampleRecord, SiteCounts, SiteKey,
+    StackRecord, TaskMarks, Totals,
+};
+
+/// What the agent tells the programs.
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+
+/// What the programs read at the agent's own final put.
+#[map]
+pub static CALIBRATION: Array<Calibration> = Array::with_max_entries(1, 0);
+
+/// Counts by site, facts, locks and filesystem.
+#[map]
+pub static SITES: PerCpuHashMap<SiteKey, SiteCounts> = PerCpuHashMap::with_max_entries(1024, 0);
+
+/// Call chains by their hash.
+#[map]
+pub static STACKS: HashMap<u64, StackRecord> = HashMap::with_max_entries(1024, 0);
+
+/// The first call of each aggregate.
+#[map]
+pub static SAMPLES: HashMap<SiteKey, SampleRecord> = HashMap::with_max_entries(1024, 0);
+
+/// Further calls, thinned out: the second, fourth, eighth... that each CPU sees.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+
+/// The functions that each task is inside of.
+#[map]
+pub static TASKS: HashMap<u32, TaskMarks> = HashMap::with_max_entries(4096, 0);
+
+/// Dangerous final puts on their way to `evict`.
+#[map]
+pub static IN_FLIGHT: LruHashMap<InFlightKey, InFlight> = LruHashMap::with_max_entries(8192, 0);
+
+/// The benign final put that each CPU saw last, so that its eviction needs no second look.
+#[map]
+pub static LAST_BENIGN: PerCpuArray<InFlightKey> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is counted without a site.
+#[map]
+pub static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(1, 0);
+
+/// Room for what does not fit on the 512 bytes of a program's stack. One slot for each
+/// program that uses it: an interrupt may run one program while another is under way on
+/// the same CPU, but the kernel never runs the same one twice there.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+
+/// The program that uses a slot of [`SCRATCH`].
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Slot {
+    /// The program on `iput`.
+    Iput = 0,
+    /// The program on `evict`.
+    Evict = 1,
+    /// The programs on writeback, which use it for a moment only.
+    Writeback = 2,
+}
+
+/// One program's room.
+#[repr(C)]
+pub struct Scratch {
+    /// The call being looked at.
+    pub sample: SampleRecord,
+    /// Its chain.
+    pub stack: StackRecord,
+    /// Where a pointer is laundered into a number: the verifier tracks pointers, and
+    /// forbids the arithmetic on them that stack depth needs.
+    pub pointers: [u64; 2],
+}
+
+/// Counts something that could not be kept.
+#[inline(always)]
+pub fn lose(loss: Loss) {
+    count(|totals| totals.lose(loss));
+}
+
+/// Changes this CPU's totals.
+#[inline(always)]
+pub fn count(change: impl FnOnce(&mut Totals)) {
+    if let Some(totals) = TOTALS.get_ptr_mut(0) {
+        // SAFETY: a per-CPU value. Programs that interrupt one another on a CPU each own
+        // different fields, but for the losses, where a race could miscount a loss by one
+        // while still showing that there was one.
+        change(unsafe { &mut *totals });
+    }
+}

@@ -1,0 +1,134 @@
+//! The attach points, each as kprobe and as trampoline, from the same code.
+
+use aya_ebpf::{
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use probe_common::MarkKind;
+
+use crate::{
+    entry::{Enter, launder},
+    kernel::{layout, read},
+    maps::Slot,
+    outcome, puts,
+};
+
+/// The only count that is of interest.
+const LAST: u32 = 1;
+
+/// `iput(inode)`: NULL is legal, and its count cannot be read.
+#[kprobe]
+fn iput_kprobe(context: ProbeContext) -> Option<()> {
+    let inode = context.arg(0)?;
+    if read::<u32>(inode, layout!(inode_count))? == LAST {
+        puts::on_iput(context.enter(Slot::Iput)?, inode);
+    }
+    Some(())
+}
+
+/// The same by trampoline: the verifier knows the argument's type, so the count is one
+/// load, which reads 0 of NULL.
+#[fentry]
+fn iput_fentry(context: FEntryContext) -> Option<()> {
+    let inode: *const u8 = context.arg(0);
+    // SAFETY: the verifier checks offset and size against the kernel's own type, and the
+    // kernel catches the fault of a bad pointer.
+    let count =
+        unsafe { core::ptr::read_volatile(inode.add(layout!(inode_count) as usize).cast::<u32>()) };
+    if count == LAST {
+        let entry = context.enter(Slot::Iput)?;
+        let inode = launder(entry.scratch, 1, inode as u64);
+        puts::on_iput(entry, inode);
+    }
+    Some(())
+}
+
+/// `evict(inode)`.
+#[kprobe]
+fn evict_kprobe(context: ProbeContext) -> Option<()> {
+    puts::on_evict(context.enter(Slot::Evict)?, context.arg(0)?);
+    Some(())
+}
+
+/// `evict(inode)`.
+#[fentry]
+fn evict_fentry(context: FEntryContext) -> Option<()> {
+    let entry = context.enter(Slot::Evict)?;
+    let inode = launder(entry.scratch, 1, context.arg(0));
+    puts::on_evict(entry, inode);
+    Some(())
+}
+
+/// The end of `evict`.
+#[kretprobe]
+fn evict_kretprobe(context: RetProbeContext) -> Option<()> {
+    outcome::on_evict_end(&context.enter(Slot::Evict)?);
+    Some(())
+}
+
+/// The end of `evict`.
+#[fexit]
+fn evict_fexit(context: FExitContext) -> Option<()> {
+    outcome::on_evict_end(&context.enter(Slot::Evict)?);
+    Some(())
+}
+
+/// `do_writepages(mapping, wbc)`.
+#[kprobe]
+fn do_writepages_kprobe(context: ProbeContext) -> Option<()> {
+    let host = read(context.arg(0)?, layout!(mapping_host)).unwrap_or(0);
+    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Writepages, host);
+    Some(())
+}
+
+/// `do_writepages(mapping, wbc)`.
+#[fentry]
+fn do_writepages_fentry(context: FEntryContext) -> Option<()> {
+    let entry = context.enter(Slot::Writeback)?;
+    let mapping = launder(entry.scratch, 1, context.arg(0));
+    let host = read(mapping, layout!(mapping_host)).unwrap_or(0);
+    outcome::on_writeback(&entry, MarkKind::Writepages, host);
+    Some(())
+}
+
+/// The end of `do_writepages`.
+#[kretprobe]
+fn do_writepages_kretprobe(context: RetProbeContext) -> Option<()> {
+    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Writepages);
+    Some(())
+}
+
+/// The end of `do_writepages`.
+#[fexit]
+fn do_writepages_fexit(context: FExitContext) -> Option<()> {
+    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Writepages);
+    Some(())
+}
+
+/// `wb_workfn(work)`: the flusher.
+#[kprobe]
+fn wb_workfn_kprobe(context: ProbeContext) -> Option<()> {
+    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Flusher, 0);
+    Some(())
+}
+
+/// `wb_workfn(work)`: the flusher.
+#[fentry]
+fn wb_workfn_fentry(context: FEntryContext) -> Option<()> {
+    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Flusher, 0);
+    Some(())
+}
+
+/// The end of `wb_workfn`.
+#[kretprobe]
+fn wb_workfn_kretprobe(context: RetProbeContext) -> Option<()> {
+    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Flusher);
+    Some(())
+}
+
+/// The end of `wb_workfn`.
+#[fexit]
+fn wb_workfn_fexit(context: FExitContext) -> Option<()> {
+    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Flusher);
+    Some(())
+}

@@ -1,0 +1,230 @@
+//! A final put, seen at `iput` or at `evict`: its facts, its site, its way to the outcome.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_ANY,
+    helpers::{bpf_get_current_task, bpf_ktime_get_ns},
+};
+use aya_log_ebpf::debug;
+use probe_common::{Fact, InFlight, InFlightKey, SiteKey, UNKNOWN};
+
+use crate::{
+    entry::Entry,
+    facts,
+    inode::Inode,
+    kernel::evictions_only,
+    locks,
+    maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, TASKS, count},
+    outcome,
+    recorder::{Recorder, reload, through_memory},
+    sites,
+};
+
+/// Where a final put is seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    AtIput,
+    AtEvict,
+}
+
+/// By which way `evict` is reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By a final put that is kept at a site.
+    Recorded,
+    /// By a benign final put, which is only counted.
+    Benign,
+    /// By something that is no put.
+    Other,
+}
+
+/// `iput` was entered with `i_count == 1`.
+#[inline(always)]
+pub fn on_iput(mut entry: Entry, address: u64) {
+    let Some(control) = CONTROL.get(0) else {
+        return;
+    };
+    // SAFETY: a helper without arguments.
+    let task = unsafe { bpf_get_current_task() };
+    if control.recording == 0 {
+        if control.calibrating_thread == entry.pid()
+            && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
+        {
+            // SAFETY: a map value that no one else writes while this thread calibrates.
+            let calibration = unsafe { &mut *calibration };
+            facts::read_context(&entry, task, &mut calibration.readings);
+            calibration.puts += 1;
+        }
+        return;
+    }
+    let inode = Inode::read(address);
+    look(&mut entry, &inode, task, Seen::AtIput);
+    let in_flight = InFlightKey {
+        inode: address,
+        thread: entry.pid(),
+        reserved: 0,
+    };
+    if is_benign(&mut entry) {
+        count(|totals| totals.benign_final_puts += 1);
+        let _ = LAST_BENIGN.set(0, in_flight, u64::from(BPF_ANY));
+        return;
+    }
+    if !sites::walk_stack(&mut entry) {
+        count(|totals| totals.recorded_final_puts += 1);
+        return;
+    }
+    record(&mut entry, &inode, task, true);
+    let _ = IN_FLIGHT.insert(
+        in_flight,
+        InFlight {
+            key: entry.scratch.sample.key,
+            ino: inode.ino,
+            // SAFETY: a helper without arguments.
+            entered_ns: unsafe { bpf_ktime_get_ns() },
+            device: inode.device,
+            reserved: 0,
+        },
+        u64::from(BPF_ANY),
+    );
+}
+
+/// `evict` was entered: by a final put, or by another way.
+#[inline(always)]
+pub fn on_evict(mut entry: Entry, address: u64) {
+    let Some(control) = CONTROL.get(0) else {
+        return;
+    };
+    if control.recording == 0 {
+        if control.calibrating_thread == entry.pid()
+            && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
+        {
+            // SAFETY: as above.
+            let calibration = unsafe { &mut *calibration };
+            calibration.evictions += 1;
+            if evictions_only() {
+                // SAFETY: a helper without arguments.
+                let task = unsafe { bpf_get_current_task() };
+                facts::read_context(&entry, task, &mut calibration.readings);
+            }
+        }
+        return;
+    }
+    // SAFETY: a helper without arguments.
+    let task = unsafe { bpf_get_current_task() };
+    let inode = Inode::read(address);
+    let way = way_to_evict(&mut entry, &inode, task);
+    match way {
+        Way::Recorded => {
+            sites::count(&entry.scratch.sample.key, |counts| counts.evictions += 1);
+        }
+        Way::Benign => count(|totals| {
+            totals.benign_evictions += 1;
+            totals.benign_final_puts += u64::from(evictions_only());
+        }),
+        Way::Other => {}
+    }
+    outcome::on_eviction(&entry, way, &inode, task);
+}
+
+/// By which way `evict` was reached; the scratch's key is the site's, if there is one.
+#[inline(always)]
+fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64) -> Way {
+    let this = InFlightKey {
+        inode: inode.address,
+        thread: entry.pid(),
+        reserved: 0,
+    };
+
+    // The program on `iput` has looked at it already...
+    if let Some(in_flight) = IN_FLIGHT.get_ptr(&this) {
+        // SAFETY: a map value; only this thread makes and removes it.
+        entry.scratch.sample.key = unsafe { (*in_flight).key };
+        let _ = IN_FLIGHT.remove(&this);
+        return Way::Recorded;
+    }
+    entry.scratch.sample.key = SiteKey::default();
+    if !evictions_only()
+        && let Some(last) = LAST_BENIGN.get_ptr(0)
+        // SAFETY: a per-CPU value.
+        && unsafe { *last } == this
+    {
+        return Way::Benign;
+    }
+
+    // ...or it is not watched, or missed this one: look now. What `evict`'s caller does to
+    // the inode is already done.
+    if !sites::walk_stack(entry) || sites::is_other_eviction(&mut entry.scratch.stack) {
+        return Way::Other;
+    }
+    look(entry, inode, task, Seen::AtEvict);
+    if is_benign(entry) {
+        return Way::Benign;
+    }
+    record(entry, inode, task, evictions_only());
+    Way::Recorded
+}
+
+/// Reads all facts, into the scratch's key and sample.
+#[inline(always)]
+fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
+    let thread = entry.pid();
+    let stack_left = facts::stack_left(entry, task);
+    let process = entry.tgid();
+
+    // SAFETY: the scratch is this program's alone; the sample's facts are taken out of it
+    // for the recorder, which writes nothing else.
+    let sample = unsafe { &mut *(&raw mut entry.scratch.sample) };
+    sample.key.stack = 0;
+    sample.key.locks = 0;
+    sample.key.filesystem = inode.filesystem;
+    facts::read_context(entry, task, &mut sample.readings);
+    if let Some(control) = CONTROL.get(0) {
+        facts::subtract(&mut sample.readings, &control.baseline);
+    }
+    let stack_left = through_memory(&mut sample.stack_left, stack_left);
+    sample.i_count = if seen == Seen::AtIput { 1 } else { UNKNOWN };
+    sample.process = process;
+    sample.thread = thread;
+
+    let facts = Recorder::new(&mut sample.key.facts);
+    facts::from_readings(facts, &mut sample.readings, task);
+    facts::from_task(facts, task);
+    facts::from_stack_left(facts, stack_left);
+    inode.facts(facts);
+    if seen == Seen::AtEvict {
+        // `iput_final` sets I_FREEING itself before it evicts (fs/inode.c).
+        facts.forget(Fact::InodeFreeing);
+    }
+    locks::from_owners(facts, inode, task);
+    // SAFETY: a map value that only this thread changes.
+    let marks = TASKS.get_ptr(thread).map(|marks| unsafe { &*marks });
+    sample.written_ino = facts::from_marks(facts, marks, entry, inode.address);
+}
+
+/// Whether what was looked at is benign. Read anew, so that the verifier forgets how the
+/// facts came about.
+#[inline(always)]
+fn is_benign(entry: &mut Entry) -> bool {
+    reload(&mut entry.scratch.sample.key.facts).are_benign()
+}
+
+/// Keeps the call at its site.
+#[inline(always)]
+fn record(entry: &mut Entry, inode: &Inode, task: u64, is_new: bool) {
+    entry.scratch.sample.key.locks = locks::from_lockdep(&mut entry.scratch.sample, task);
+    sites::keep_stack(entry);
+    let mut seen_before = 0;
+    if is_new {
+        count(|totals| totals.recorded_final_puts += 1);
+    }
+    let key = entry.scratch.sample.key;
+    sites::count(&key, |counts| {
+        seen_before = counts.final_puts;
+        counts.final_puts += u64::from(is_new);
+    });
+    sites::keep_sample(entry, inode, task, seen_before);
+    debug!(
+        entry,
+        "final put of inode {} at site {:x}", inode.ino, key.stack
+    );
+}
