@@ -1,0 +1,163 @@
+//! `lastref doctor`: says whether this kernel can be watched, and what is missing.
+
+mod checks;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use lastref::report::page::{NAME, Page, Style};
+
+use self::checks::{Check, Diagnosis, State};
+use super::{CANNOT_WATCH, output};
+
+/// Say whether this kernel can be watched, and what is missing.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DoctorArgs {
+    /// Examines the kernel and the host; the exit status is 4 if they cannot be watched.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let diagnosis = Diagnosis::of_this_host();
+        let text = if self.json {
+            serde_json::to_string_pretty(&diagnosis)? + "\n"
+        } else {
+            render(&diagnosis, std::io::stdout().is_terminal())
+        };
+        output::print(&text)?;
+        Ok(if diagnosis.watchable {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(CANNOT_WATCH)
+        })
+    }
+}
+
+/// The diagnosis for people: the verdict first, then every check under its group's heading.
+fn render(diagnosis: &Diagnosis, colour: bool) -> String {
+    let mut page = Page::new(colour);
+    let Diagnosis {
+        release,
+        version,
+        machine,
+        ..
+    } = diagnosis;
+    page.paragraph(
+        Style::Plain,
+        &format!("Linux {release} ({machine}), {version}"),
+    );
+    if diagnosis.watchable {
+        page.paragraph(Style::Heading, "This kernel can be watched.");
+    } else {
+        page.paragraph(
+            Style::Alarm,
+            "This kernel cannot be watched. What stands in the way:",
+        );
+        for check in diagnosis.obstacles() {
+            entry(&mut page, &check.name, &check.detail);
+            page.entry("", &remedy(check));
+        }
+    }
+    let mut group = "";
+    for check in &diagnosis.checks {
+        if check.group != group {
+            group = check.group;
+            page.gap();
+            page.paragraph(Style::Heading, group);
+        }
+        entry(
+            &mut page,
+            &check.name,
+            &format!("[{}] {}", mark(check), check.detail),
+        );
+        if check.state != State::Ok {
+            page.entry("", &remedy(check));
+        }
+    }
+    page.finish()
+}
+
+/// An entry; a name too long for its column gets a line of its own.
+fn entry(page: &mut Page, name: &str, text: &str) {
+    const INDENT: usize = 2;
+    if INDENT + name.chars().count() < NAME {
+        page.entry(name, text);
+    } else {
+        page.verbatim(INDENT, name);
+        page.entry("", text);
+    }
+}
+
+fn remedy(check: &Check) -> String {
+    check
+        .remedy
+        .as_ref()
+        .map_or_else(String::new, |remedy| format!("→ {remedy}"))
+}
+
+/// What a check came to, in a word.
+const fn mark(check: &Check) -> &'static str {
+    match (check.state, check.required) {
+        (State::Ok, _) => "ok",
+        (State::Bad, true) => "MISSING",
+        (State::Bad, false) => "no",
+        (State::Unknown, _) => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnosis(required: bool) -> Diagnosis {
+        Diagnosis::new(vec![
+            Check::ok("host", "CAP_BPF", "to load BPF programs").required(),
+            Check::bad(
+                "kernel",
+                "lockdep",
+                "not built in",
+                "use CONFIG_PROVE_LOCKING=y",
+            )
+            .required_if(required),
+        ])
+    }
+
+    #[test]
+    fn only_what_is_required_stands_in_the_way() {
+        assert!(diagnosis(false).watchable);
+        let text = render(&diagnosis(false), false);
+        assert!(text.contains("can be watched"), "{text}");
+        assert!(text.contains("[no] not built in"), "{text}");
+        assert!(!diagnosis(true).watchable);
+        let text = render(&diagnosis(true), false);
+        assert!(text.contains("cannot be watched"), "{text}");
+        assert!(text.contains("[MISSING] not built in"), "{text}");
+        assert!(text.contains("→ use CONFIG_PROVE_LOCKING=y"), "{text}");
+    }
+
+    #[test]
+    fn this_host_gets_a_whole_diagnosis() {
+        let diagnosis = Diagnosis::of_this_host();
+        for group in ["host", "kernel"] {
+            assert!(
+                diagnosis.checks.iter().any(|check| check.group == group),
+                "{group}"
+            );
+        }
+        for check in diagnosis.obstacles() {
+            assert!(check.remedy.is_some(), "{} has no remedy", check.name);
+        }
+        assert!(
+            render(&diagnosis, false)
+                .lines()
+                .all(|line| line.chars().count() <= 100)
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! `lastref hazards`: prints the table of rules, or one rule in full.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lastref::hazard::Rule;
+use lastref::report::rules;
+
+use super::output;
+
+/// Explain the rules.
+#[derive(Debug, clap::Args)]
+pub struct HazardsArgs {
+    /// The rule to explain in full, by its id; without one, every rule in a line.
+    rule: Option<String>,
+}
+
+impl HazardsArgs {
+    /// Prints the table, or the rule.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such rule, or standard output cannot be written.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let colour = std::io::stdout().is_terminal();
+        let text = match &self.rule {
+            None => rules::table(colour),
+            Some(id) => {
+                let rule = Rule::find(id).with_context(|| {
+                    format!("there is no rule {id:?}; `lastref hazards` lists them")
+                })?;
+                rules::explain(rule, colour)
+            }
+        };
+        output::print(&text)
+    }
+}

@@ -1,0 +1,258 @@
+//! What `watch` and `run` share: the options, the loop, the end.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use aya_log::EbpfLogger;
+use lastref::{
+    kernel::features::AttachChoice,
+    observe::{Session, SessionOptions, worst},
+    report::{
+        file,
+        format::Format,
+        model::{Level, Report, Severity},
+        text::TextOptions,
+    },
+};
+use tokio::{
+    runtime,
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
+};
+
+use super::{CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE, output, stop::Stop, workload::Child};
+
+/// The options of `watch` and `run`.
+#[derive(Debug, clap::Args)]
+pub struct ObserveArgs {
+    /// Stop after this long (30s, 5m); without it, at SIGINT, SIGTERM or the command's end
+    #[arg(long, value_parser = duration)]
+    duration: Option<Duration>,
+    /// How often to read what the kernel half has counted, and to write the report so far
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    interval: Duration,
+    /// What to watch: evictions only, or every final put
+    #[arg(long, value_enum, default_value_t = Level::Final)]
+    level: Level,
+    /// How to attach the probes; auto takes fentry where it is safe to detach
+    #[arg(long, value_enum, default_value_t = AttachChoice::Auto)]
+    attach: AttachChoice,
+    /// Only sites of these filesystem types (ext4,ceph)
+    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    fs: Vec<String>,
+    /// Show only findings at least as bad as this; --output keeps all
+    #[arg(long, value_enum, default_value_t = Severity::Latent)]
+    min_severity: Severity,
+    /// Exit with status 1 if a finding is at least as bad as this
+    #[arg(long, value_enum, default_value_t = Severity::Unsafe)]
+    fail_on: Severity,
+    /// Write the report here as JSON, from the first interval on; created with mode 0600
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// A final put that takes longer than this is reported as stuck
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    stuck_after: Duration,
+    /// Print the report as JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Show every site, also those that are no findings
+    #[arg(long)]
+    all: bool,
+    /// Keep raw kernel addresses in the report (they defeat KASLR)
+    #[arg(long)]
+    addresses: bool,
+    /// A kernel image with debug information, for source lines
+    #[arg(long, value_name = "FILE")]
+    vmlinux: Option<PathBuf>,
+    /// Create this file once the probes are attached
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Let the kernel half log what it does, to standard error
+    #[arg(long)]
+    debug_ebpf: bool,
+}
+
+/// The command that `run` runs.
+pub struct WorkloadArgs<'a> {
+    /// The command and its arguments.
+    pub command: &'a [OsString],
+    /// Whether its exit status is to be ours.
+    pub passthrough: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))?;
+    Duration::try_from(parsed).map_err(|_| "a time cannot be negative".to_owned())
+}
+
+/// Watches and reports.
+///
+/// # Errors
+/// If the command cannot be started, or the report cannot be made or written.
+pub fn run(args: &ObserveArgs, workload: Option<&WorkloadArgs>) -> Result<ExitCode> {
+    if args.interval.is_zero() {
+        anyhow::bail!("--interval must be longer than nothing");
+    }
+    if args.debug_ebpf {
+        env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Debug)
+            .init();
+    }
+    // A worker besides this thread, so that a second SIGINT is heard while the report is
+    // being made.
+    runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(observe(args, workload))
+}
+
+async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Result<ExitCode> {
+    let mut stop = Stop::listen()?;
+    let mut session = match Session::start(args.session_options()) {
+        Ok(session) => session,
+        Err(error) => {
+            eprintln!("lastref: {error}");
+            return Ok(ExitCode::from(CANNOT_WATCH));
+        }
+    };
+    let (attach, reason) = session.attachment();
+    eprintln!("lastref: watching by {} ({reason})", attach.name());
+    let mut log = match args.debug_ebpf {
+        true => Some(
+            EbpfLogger::init(session.probe().object())
+                .context("cannot read the kernel half's log")?,
+        ),
+        false => None,
+    };
+    if let Some(path) = &args.ready_file {
+        fs::write(path, "").with_context(|| format!("cannot create {}", path.display()))?;
+    }
+    let mut child = workload
+        .map(|workload| Child::start(workload.command))
+        .transpose()?;
+
+    let end = args
+        .duration
+        .and_then(|duration| Instant::now().checked_add(duration));
+    let mut ticks = interval_at(Instant::now() + args.interval, args.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.requested() => break,
+            () = Child::ended(child.as_mut()) => break,
+            () = until(end) => break,
+            _ = ticks.tick() => {}
+        }
+        if let Some(log) = &mut log {
+            log.flush();
+        }
+        args.write_interim(&mut session)?;
+    }
+    let workload_end = match &mut child {
+        Some(child) => Some(child.finish().await),
+        None => None,
+    };
+    if let Some(log) = &mut log {
+        log.flush();
+    }
+    let report = session.report(false, workload_end)?;
+    let written = args.write(&report);
+    args.show(&report)?;
+    if let Err(error) = written {
+        eprintln!("lastref: {error:#}; the report is on standard output only");
+        return Ok(ExitCode::from(FAILED));
+    }
+    Ok(verdict(args, workload, &report))
+}
+
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report) -> ExitCode {
+    let ended = report.capture.workload.as_ref();
+    if let Some(ended) = ended {
+        eprintln!("lastref: the command {}", ended.end());
+    }
+    if workload.is_some_and(|workload| workload.passthrough)
+        && let Some(status) = ended.and_then(|ended| ended.status)
+    {
+        return ExitCode::from(u8::try_from(status).unwrap_or(FAILED));
+    }
+    let is_finding = worst(report).is_some_and(|severity| severity >= args.fail_on);
+    ExitCode::from(if is_finding {
+        FINDINGS
+    } else if report.capture.complete {
+        0
+    } else {
+        INCOMPLETE
+    })
+}
+
+impl ObserveArgs {
+    fn session_options(&self) -> SessionOptions {
+        SessionOptions {
+            level: self.level,
+            attach: self.attach,
+            filesystems: self.fs.clone(),
+            stuck_after: self.stuck_after,
+            addresses: self.addresses,
+            vmlinux: self.vmlinux.clone(),
+            debug: self.debug_ebpf,
+        }
+    }
+
+    /// Writes what was seen so far. An output that cannot be written now (a full disk) is
+    /// told, and tried again at the next interval: what is collected stays in memory.
+    fn write_interim(&self, session: &mut Session) -> Result<()> {
+        let report = session.report(true, None)?;
+        if let Err(error) = self.write(&report) {
+            eprintln!("lastref: {error:#}; going on, and trying again");
+        }
+        Ok(())
+    }
+
+    fn write(&self, report: &Report) -> Result<()> {
+        match &self.output {
+            Some(path) => write(path, report),
+            None => Ok(()),
+        }
+    }
+
+    fn show(&self, report: &Report) -> Result<()> {
+        let options = TextOptions {
+            all: self.all,
+            colour: std::io::stdout().is_terminal(),
+        };
+        let mut shown = report.clone();
+        let format = if self.json {
+            Format::Json
+        } else {
+            Format::Text
+        };
+        if format == Format::Text {
+            shown
+                .findings
+                .retain(|site| site.severity >= self.min_severity);
+        }
+        output::print(&format.render(&shown, &options)?).map(drop)
+    }
+}
+
+fn write(path: &Path, report: &Report) -> Result<()> {
+    Ok(file::write(path, report)?)
+}

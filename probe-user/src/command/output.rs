@@ -1,0 +1,26 @@
+//! Standard output, for text that is complete.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+/// Writes `text` to standard output.
+///
+/// A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+///
+/// When it cannot be written, to a full disk for example.
+pub fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut output = io::stdout().lock();
+    let written = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => written
+            .context("cannot write to standard output; check where it goes")
+            .map(|()| ExitCode::SUCCESS),
+    }
+}

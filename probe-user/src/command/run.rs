@@ -1,0 +1,32 @@
+//! `lastref run`: watches this kernel while a command runs.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use super::observe::{self, ObserveArgs, WorkloadArgs};
+
+/// Watch this kernel while a command runs.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    observe: ObserveArgs,
+    /// Return the command's own exit status instead of the verdict
+    #[arg(long)]
+    passthrough: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// Runs the command, watches and reports.
+    ///
+    /// # Errors
+    /// If the command cannot be started, or the report cannot be made or written.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let workload = WorkloadArgs {
+            command: &self.command,
+            passthrough: self.passthrough,
+        };
+        observe::run(&self.observe, Some(&workload))
+    }
+}

@@ -1,0 +1,425 @@
+//! Who calls `evict()` directly on the running kernel, found by reading its machine code.
+//!
+//! `iput()` ends in a jump to `evict()`, so in a stack taken there `iput` has no frame, and the
+//! return address lies in iput's caller: any function at all, unless it is one of the few that
+//! call `evict()` themselves (`dispose_list()` and what it is inlined into). Which those are
+//! depends on the version and the compiler, so the calls are looked up in the kernel's text.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+};
+
+use probe_common::AddressRange;
+
+use super::symbols::{Symbols, plain_name};
+
+/// The kernel's memory as an ELF core file.
+const KCORE: &str = "/proc/kcore";
+
+/// Why the callers are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EvictCallersError {
+    /// The code of other machines is not understood.
+    #[error("direct calls are only recognised in x86-64 code")]
+    Machine,
+    /// A symbol that bounds the search is missing.
+    #[error("no symbol `{0}` in /proc/kallsyms; the kernel needs CONFIG_KALLSYMS_ALL=y")]
+    NoSymbol(&'static str),
+    /// The kernel's text could not be read.
+    #[error(
+        "cannot read the kernel's text from {KCORE}: {0}; it needs CONFIG_PROC_KCORE=y, \
+         CAP_SYS_RAWIO and a kernel that is not in lockdown mode `confidentiality`"
+    )]
+    Read(#[from] io::Error),
+    /// The file has another shape than expected.
+    #[error("{KCORE} is no ELF core file that has the kernel's text at {0:#x}")]
+    Format(u64),
+    /// Not even `iput()` is among the callers: the text is not what it seems.
+    #[error(
+        "iput() does not seem to call evict() in the kernel's text: its code is not understood"
+    )]
+    NoPut,
+}
+
+/// A function that transfers control straight to `evict()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The function's name, without the suffixes of parts that the compiler split off.
+    pub name: String,
+    /// Its text, or those parts of it that have such a transfer, lowest first.
+    pub ranges: Vec<AddressRange>,
+    /// Whether any transfer is a jump, after which the function has no frame.
+    pub jumps: bool,
+}
+
+/// Finds every function of the kernel itself other than `iput()` that calls, or jumps to,
+/// `evict()`.
+///
+/// # Errors
+/// If a symbol is missing, the kernel's text cannot be read, or not even `iput()` is found.
+pub fn direct_callers(symbols: &Symbols) -> Result<Vec<Caller>, EvictCallersError> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(EvictCallersError::Machine);
+    }
+    let address = |name: &'static str| {
+        symbols
+            .address(name)
+            .ok_or(EvictCallersError::NoSymbol(name))
+    };
+    let text = AddressRange {
+        start: address("_stext")?,
+        end: address("_etext")?,
+    };
+    let entry = EntryPoints::of(address("evict")?, symbols.address("__pfx_evict"));
+    let code = read_text(&mut File::open(KCORE)?, text)?;
+    without_put(callers_at(symbols, &transfers_to(&code, text.start, entry)))
+}
+
+/// Takes out `iput()`, which must be there: the search can only be trusted if it found that.
+fn without_put(mut callers: Vec<Caller>) -> Result<Vec<Caller>, EvictCallersError> {
+    // A compiler may leave iput_final() a function of its own.
+    let is_put = |caller: &Caller| matches!(caller.name.as_str(), "iput" | "iput_final");
+    if !callers.iter().any(is_put) {
+        return Err(EvictCallersError::NoPut);
+    }
+    callers.retain(|caller| !is_put(caller));
+    Ok(callers)
+}
+
+/// The addresses that a direct call of a function may go to, both included.
+///
+/// Not only its start: a direct call may skip the ENDBR there, and with call depth tracking it
+/// enters the padding before it (`patch_dest()` in arch/x86/kernel/callthunks.c, since 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct EntryPoints {
+    first: u64,
+    last: u64,
+}
+
+/// Length of the ENDBR64 instruction.
+const ENDBR_LEN: u64 = 4;
+
+/// The most padding before a function (`CONFIG_FUNCTION_PADDING_BYTES`).
+const PADDING_MAX: u64 = 64;
+
+impl EntryPoints {
+    fn of(function: u64, padding: Option<u64>) -> Self {
+        Self {
+            first: padding
+                .filter(|start| *start < function && function - *start <= PADDING_MAX)
+                .unwrap_or(function),
+            last: function + ENDBR_LEN,
+        }
+    }
+}
+
+/// A direct control transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Transfer {
+    /// Address of its instruction.
+    at: u64,
+    /// A jump, conditional or not, as opposed to a call.
+    jump: bool,
+}
+
+/// Length of a transfer's displacement, which ends its instruction.
+const REL32_LEN: usize = 4;
+
+/// Finds the direct transfers in `code`, which lies at address `base`, that go to `entry`:
+/// `call rel32` (E8), `jmp rel32` (E9) and `jcc rel32` (0F 80 to 0F 8F).
+///
+/// Code is not decoded: every four bytes are taken for a displacement, which almost never
+/// leads to `entry` by chance, and only then is the opcode looked at.
+fn transfers_to(code: &[u8], base: u64, entry: EntryPoints) -> Vec<Transfer> {
+    let span = entry.last.wrapping_sub(entry.first);
+    let mut found = Vec::new();
+    // The address after the displacement, from which it counts.
+    let mut next = base.wrapping_add(REL32_LEN as u64);
+    for (index, bytes) in code.windows(REL32_LEN).enumerate() {
+        let &[a, b, c, d] = bytes else { continue };
+        let displacement = i64::from(i32::from_le_bytes([a, b, c, d]));
+        let target = next.wrapping_add_signed(displacement);
+        if target.wrapping_sub(entry.first) <= span {
+            let before = index.checked_sub(1).and_then(|at| code.get(at));
+            let opcode_start = next.wrapping_sub(REL32_LEN as u64 + 1);
+            match before {
+                Some(0xe8) => found.push(Transfer {
+                    at: opcode_start,
+                    jump: false,
+                }),
+                Some(0xe9) => found.push(Transfer {
+                    at: opcode_start,
+                    jump: true,
+                }),
+                Some(0x80..=0x8f) if index >= 2 && code.get(index - 2) == Some(&0x0f) => {
+                    found.push(Transfer {
+                        at: opcode_start.wrapping_sub(1),
+                        jump: true,
+                    });
+                }
+                _ => {}
+            }
+        }
+        next = next.wrapping_add(1);
+    }
+    found
+}
+
+/// Maps transfers to their functions; a jump inside `evict` itself is none.
+fn callers_at(symbols: &Symbols, transfers: &[Transfer]) -> Vec<Caller> {
+    let mut callers: Vec<Caller> = Vec::new();
+    for transfer in transfers {
+        let Some(function) = symbols.function_at(transfer.at) else {
+            continue;
+        };
+        let name = plain_name(function.name);
+        if name == "evict" {
+            continue;
+        }
+        let range = AddressRange {
+            start: function.start,
+            end: function.end.unwrap_or(transfer.at + 1),
+        };
+        let index = callers.iter().position(|caller| caller.name == name);
+        let index = index.unwrap_or_else(|| {
+            callers.push(Caller {
+                name: name.to_owned(),
+                ranges: Vec::new(),
+                jumps: false,
+            });
+            callers.len() - 1
+        });
+        if let Some(caller) = callers.get_mut(index) {
+            caller.jumps |= transfer.jump;
+            if !caller.ranges.contains(&range) {
+                caller.ranges.push(range);
+            }
+        }
+    }
+    callers
+}
+
+/// Reads the kernel's text from its core file.
+fn read_text(
+    kcore: &mut (impl Read + Seek),
+    text: AddressRange,
+) -> Result<Vec<u8>, EvictCallersError> {
+    let format = || EvictCallersError::Format(text.start);
+    let mut header = [0; elf::HEADER_LEN];
+    kcore.read_exact(&mut header)?;
+    let table = elf::program_headers(&header).ok_or_else(format)?;
+    kcore.seek(SeekFrom::Start(table.offset))?;
+    let mut segments = vec![0; table.len];
+    kcore.read_exact(&mut segments)?;
+    let offset = elf::offset_of(&segments, table.entry_len, text).ok_or_else(format)?;
+    let len = usize::try_from(text.end - text.start).map_err(|_| format())?;
+    kcore.seek(SeekFrom::Start(offset))?;
+    let mut code = vec![0; len];
+    kcore.read_exact(&mut code)?;
+    Ok(code)
+}
+
+/// As much of ELF64 (little-endian) as a core file needs; figures from elf(5).
+mod elf {
+    use probe_common::AddressRange;
+
+    /// Size of the file header.
+    pub const HEADER_LEN: usize = 64;
+
+    /// Where the program headers are.
+    pub struct Table {
+        pub offset: u64,
+        pub entry_len: usize,
+        pub len: usize,
+    }
+
+    fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+        Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+    }
+
+    fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+        Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+    }
+
+    fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+        Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+    }
+
+    /// Reads the file header.
+    pub fn program_headers(header: &[u8; HEADER_LEN]) -> Option<Table> {
+        const MAGIC_CLASS64_LITTLE: &[u8] = b"\x7fELF\x02\x01";
+        const ENTRY_LEN_MIN: u16 = 56;
+        if !header.starts_with(MAGIC_CLASS64_LITTLE) {
+            return None;
+        }
+        let entry_len = u16_at(header, 54).filter(|len| *len >= ENTRY_LEN_MIN)?;
+        let count = u16_at(header, 56)?;
+        Some(Table {
+            offset: u64_at(header, 32)?,
+            entry_len: usize::from(entry_len),
+            len: usize::from(entry_len) * usize::from(count),
+        })
+    }
+
+    /// The offset in the file of the loaded segment that has all of `text`.
+    pub fn offset_of(segments: &[u8], entry_len: usize, text: AddressRange) -> Option<u64> {
+        const PT_LOAD: u32 = 1;
+        segments.chunks_exact(entry_len).find_map(|segment| {
+            let offset = u64_at(segment, 8)?;
+            let address = u64_at(segment, 16)?;
+            let end = address.checked_add(u64_at(segment, 40)?)?;
+            let holds = u32_at(segment, 0)? == PT_LOAD && address <= text.start && text.end <= end;
+            holds.then(|| offset + (text.start - address))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    const BASE: u64 = 0xffff_ffff_8100_0000;
+    const EVICT: u64 = BASE + 0x400;
+
+    /// Puts `opcode` and the displacement from `at` to `target` into `code`.
+    fn put(code: &mut [u8], at: usize, opcode: &[u8], target: u64) {
+        let after = BASE + (at + opcode.len() + 4) as u64;
+        let displacement = i32::try_from(target.wrapping_sub(after).cast_signed()).unwrap();
+        code[at..at + opcode.len()].copy_from_slice(opcode);
+        code[at + opcode.len()..][..4].copy_from_slice(&displacement.to_le_bytes());
+    }
+
+    fn code() -> Vec<u8> {
+        let mut code = vec![0x90; 0x1000];
+        put(&mut code, 0x110, &[0xe8], EVICT);
+        put(&mut code, 0x213, &[0xe9], EVICT + 4);
+        put(&mut code, 0x305, &[0x0f, 0x84], EVICT - 16);
+        put(&mut code, 0x380, &[0xe8], EVICT + 5); // elsewhere
+        put(&mut code, 0x390, &[0x8d], EVICT); // no transfer
+        put(&mut code, 0x420, &[0x74, 0x84], EVICT); // no 0F before
+        put(&mut code, 0x430, &[0xe9], EVICT); // a loop in evict
+        put(&mut code, 0x801, &[0xe8], EVICT); // backwards
+        code
+    }
+
+    fn symbols() -> Symbols {
+        Symbols::parse(
+            "ffffffff81000000 T _stext\nffffffff81000100 t dispose_list\n\
+             ffffffff81000200 T iput\nffffffff81000300 t prune\nffffffff810003f0 t __pfx_evict\n\
+             ffffffff81000400 t evict\nffffffff81000500 t other\n\
+             ffffffff81000800 t prune.cold\nffffffff81001000 T _etext\n",
+        )
+        .unwrap()
+    }
+
+    fn range(start: u64, end: u64) -> AddressRange {
+        AddressRange {
+            start: BASE + start,
+            end: BASE + end,
+        }
+    }
+
+    #[test]
+    fn transfers_are_found_and_attributed() {
+        let entry = EntryPoints::of(EVICT, Some(EVICT - 16));
+        let transfers = transfers_to(&code(), BASE, entry);
+        let at: Vec<_> = transfers.iter().map(|t| (t.at - BASE, t.jump)).collect();
+        assert_eq!(
+            at,
+            [
+                (0x110, false),
+                (0x213, true),
+                (0x305, true),
+                (0x430, true),
+                (0x801, false)
+            ]
+        );
+        assert_eq!(
+            callers_at(&symbols(), &transfers),
+            [
+                Caller {
+                    name: "dispose_list".into(),
+                    ranges: vec![range(0x100, 0x200)],
+                    jumps: false
+                },
+                Caller {
+                    name: "iput".into(),
+                    ranges: vec![range(0x200, 0x300)],
+                    jumps: true
+                },
+                Caller {
+                    name: "prune".into(),
+                    ranges: vec![range(0x300, 0x3f0), range(0x800, 0x1000)],
+                    jumps: true
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_search_that_misses_iput_is_not_trusted() {
+        let caller = |name: &str| Caller {
+            name: name.into(),
+            ranges: Vec::new(),
+            jumps: false,
+        };
+        let found = without_put(vec![caller("iput"), caller("dispose_list")]).unwrap();
+        assert_eq!(found, [caller("dispose_list")]);
+        assert!(matches!(
+            without_put(vec![caller("dispose_list")]),
+            Err(EvictCallersError::NoPut)
+        ));
+    }
+
+    #[test]
+    fn padding_counts_only_next_to_the_function() {
+        assert_eq!(EntryPoints::of(EVICT, None).first, EVICT);
+        assert_eq!(
+            EntryPoints::of(EVICT, Some(EVICT - 0x1000)).first,
+            EVICT,
+            "another symbol of that name"
+        );
+        assert!(transfers_to(&[0xe8, 0, 0], BASE, EntryPoints::of(EVICT, None)).is_empty());
+    }
+
+    /// A core file with two segments, the second of which holds the text.
+    fn core(text: &[u8]) -> Vec<u8> {
+        let mut file = vec![0; 64 + 2 * 56];
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[32..40].copy_from_slice(&64u64.to_le_bytes());
+        file[54..56].copy_from_slice(&56u16.to_le_bytes());
+        file[56..58].copy_from_slice(&2u16.to_le_bytes());
+        for (index, address) in [(0, 0xffff_8880_0000_0000), (1, BASE - 8)] {
+            let header = &mut file[64 + index * 56..][..56];
+            header[..4].copy_from_slice(&1u32.to_le_bytes());
+            header[8..16].copy_from_slice(&200u64.to_le_bytes());
+            header[16..24].copy_from_slice(&u64::to_le_bytes(address));
+            header[40..48].copy_from_slice(&(text.len() as u64 + 8).to_le_bytes());
+        }
+        file.resize(208, 0);
+        file.extend_from_slice(text);
+        file
+    }
+
+    #[test]
+    fn text_is_read_through_the_program_headers() {
+        let file = core(b"code!");
+        let text = range(0, 5);
+        assert_eq!(read_text(&mut Cursor::new(&file), text).unwrap(), b"code!");
+        assert!(matches!(
+            read_text(&mut Cursor::new(&file), range(0, 6)),
+            Err(EvictCallersError::Format(_))
+        ));
+        assert!(matches!(
+            read_text(&mut Cursor::new(b"\x7fELF"), text),
+            Err(EvictCallersError::Read(_))
+        ));
+        assert!(matches!(
+            read_text(&mut Cursor::new([0; 64]), text),
+            Err(EvictCallersError::Format(_))
+        ));
+    }
+}

@@ -1,0 +1,9 @@
+//! What the running kernel is: its types, its symbols, what it can do and what it hides.
+
+pub mod btf;
+pub mod evict_callers;
+pub mod features;
+pub mod inode_state;
+pub mod layout;
+pub mod privileges;
+pub mod symbols;

@@ -1,0 +1,199 @@
+//! From the kernel half's records to the report's words.
+
+use probe_common::{
+    ALL_FACTS, DURATION_BUCKETS, Facts, HeldLock, SampleRecord, SiteCounts, UNKNOWN,
+};
+
+use crate::report::model::{Bucket, Counts, Example, FactSheet, InodeExample, Level, Lock, Work};
+
+/// `struct device` numbers as the kernel packs them: 12 bits of major, 20 of minor
+/// (`MINORBITS`, include/linux/kdev_t.h).
+const MINOR_BITS: u32 = 20;
+
+/// Workqueue flags by name (`enum wq_flags`, include/linux/workqueue.h; the same values
+/// from 5.10 to 7.3). The two that rules depend on come as facts, by the running kernel's
+/// own values; these are for the reader.
+const WORKQUEUE_FLAGS: &[(u32, &str)] = &[
+    (1 << 1, "WQ_UNBOUND"),
+    (1 << 2, "WQ_FREEZABLE"),
+    (1 << 3, "WQ_MEM_RECLAIM"),
+    (1 << 4, "WQ_HIGHPRI"),
+    (1 << 5, "WQ_CPU_INTENSIVE"),
+    (1 << 17, "__WQ_ORDERED"),
+];
+
+/// `major:minor`.
+pub fn device(packed: u32) -> String {
+    format!(
+        "{}:{}",
+        packed >> MINOR_BITS,
+        packed & ((1 << MINOR_BITS) - 1)
+    )
+}
+
+/// A zero-terminated name.
+pub fn name(bytes: &[u8]) -> String {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The facts by name.
+pub fn fact_sheet(facts: Facts) -> FactSheet {
+    let named = |wanted: Option<bool>| {
+        ALL_FACTS
+            .iter()
+            .filter(|fact| facts.get(**fact) == wanted)
+            .map(|fact| fact.name().to_owned())
+            .collect()
+    };
+    FactSheet {
+        yes: named(Some(true)),
+        unknown: named(None),
+    }
+}
+
+/// The counts of one aggregate.
+pub fn counts(raw: &SiteCounts, level: Level) -> Counts {
+    // A put that the program on `iput` missed is still seen by the one on `evict`.
+    let final_puts = raw.final_puts.max(raw.evictions);
+    Counts {
+        final_puts,
+        evicted: raw.evictions,
+        kept: match level {
+            Level::Evictions => 0,
+            Level::Final => final_puts - raw.evictions,
+        },
+        slept: raw.slept,
+        in_flight: raw.evictions.saturating_sub(raw.ended),
+        eviction_total_ns: raw.total_ns,
+        eviction_longest_ns: raw.longest_ns,
+        eviction_histogram: (0..DURATION_BUCKETS)
+            .filter(|bucket| raw.durations[*bucket] != 0)
+            .map(|bucket| Bucket {
+                at_least_us: if bucket == 0 { 0 } else { 1 << bucket },
+                count: u64::from(raw.durations[bucket]),
+            })
+            .collect(),
+    }
+}
+
+/// Adds the counts of another aggregate of the same context.
+pub fn add(sum: &mut Counts, other: &Counts) {
+    sum.final_puts += other.final_puts;
+    sum.evicted += other.evicted;
+    sum.kept += other.kept;
+    sum.slept += other.slept;
+    sum.in_flight += other.in_flight;
+    sum.eviction_total_ns += other.eviction_total_ns;
+    sum.eviction_longest_ns = sum.eviction_longest_ns.max(other.eviction_longest_ns);
+    for bucket in &other.eviction_histogram {
+        match sum
+            .eviction_histogram
+            .binary_search_by_key(&bucket.at_least_us, |bucket| bucket.at_least_us)
+        {
+            Ok(at) => sum.eviction_histogram[at].count += bucket.count,
+            Err(at) => sum.eviction_histogram.insert(at, bucket.clone()),
+        }
+    }
+}
+
+/// One call as an example; `function` is the name of the function that its worker runs.
+pub fn example(sample: &SampleRecord, function: Option<String>) -> Example {
+    let known = |value| (value != UNKNOWN).then_some(value);
+    let held = known(sample.readings.held_locks).unwrap_or(0) as usize;
+    let kept = held.min(sample.held_locks.len());
+    Example {
+        comm: name(&sample.comm),
+        process: sample.process,
+        thread: sample.thread,
+        inode: InodeExample {
+            filesystem: name(&sample.filesystem),
+            superblock: name(&sample.superblock),
+            device: device(sample.device),
+            ino: sample.ino,
+            nlink: sample.nlink,
+            i_count: known(sample.i_count),
+            i_state: format!("{:#x}", sample.i_state),
+        },
+        written_ino: (sample.written_ino != 0).then_some(sample.written_ino),
+        work: (sample.work_function != 0).then(|| Work {
+            function: function.unwrap_or_else(|| "(unknown)".to_owned()),
+            workqueue: name(&sample.workqueue),
+            flags: WORKQUEUE_FLAGS
+                .iter()
+                .filter(|(flag, _)| sample.workqueue_flags & flag != 0)
+                .map(|(_, name)| (*name).to_owned())
+                .collect(),
+        }),
+        stack_left_bytes: known(sample.stack_left),
+        held_locks: sample.held_locks[..kept].iter().map(lock).collect(),
+        held_locks_left_out: u32::try_from(held - kept).unwrap_or(u32::MAX),
+    }
+}
+
+fn lock(held: &HeldLock) -> Lock {
+    // `held_lock.read` (include/linux/lockdep.h).
+    let mode = match held.read {
+        0 => "write",
+        1 => "read",
+        _ => "recursive-read",
+    };
+    Lock {
+        class: name(&held.name),
+        mode: mode.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_end_at_zero_and_survive_garbage() {
+        assert_eq!(name(b"ext4\0junk"), "ext4");
+        assert_eq!(name(b"full"), "full");
+        assert_eq!(name(&[0xff, 0]), "\u{fffd}");
+    }
+
+    #[test]
+    fn devices_are_split_as_the_kernel_packs_them() {
+        assert_eq!(device(8 << 20 | 1), "8:1");
+        assert_eq!(device(0), "0:0");
+    }
+
+    #[test]
+    fn counts_never_underflow() {
+        let raw = SiteCounts {
+            evictions: 3,
+            ended: 1,
+            final_puts: 2,
+            ..SiteCounts::ZERO
+        };
+        let counts = counts(&raw, Level::Final);
+        assert_eq!(
+            (counts.final_puts, counts.kept, counts.in_flight),
+            (3, 0, 2)
+        );
+    }
+
+    #[test]
+    fn histograms_add_by_bucket() {
+        let bucket = |at_least_us, count| Bucket { at_least_us, count };
+        let mut sum = Counts {
+            eviction_histogram: vec![bucket(4, 1), bucket(16, 1)],
+            ..Counts::default()
+        };
+        let other = Counts {
+            eviction_histogram: vec![bucket(8, 5), bucket(16, 2)],
+            ..Counts::default()
+        };
+        add(&mut sum, &other);
+        assert_eq!(
+            sum.eviction_histogram,
+            [bucket(4, 1), bucket(8, 5), bucket(16, 3)]
+        );
+    }
+}

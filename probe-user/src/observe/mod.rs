@@ -1,0 +1,12 @@
+//! A session of watching, from attached probes to a report.
+//!
+//! Data flows one way: the maps are drained, new stacks symbolized, sites formed, each
+//! context judged, and all put into one report. Every drain yields a whole report, so that
+//! nothing collected is lost when the end comes early.
+
+mod calls;
+mod session;
+mod sites;
+mod stuck;
+
+pub use session::{ObserveError, Session, SessionOptions, worst};

@@ -1,0 +1,372 @@
+//! A session: what was learned of the kernel, the attached probes, what was seen so far.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use probe_common::SiteKey;
+use thiserror::Error;
+
+use super::{
+    calls,
+    sites::{self, Aggregate, Chain},
+    stuck::{self, Candidate},
+};
+use crate::{
+    kernel::{
+        btf::{Btf, BtfError},
+        features::{self, AttachChoice},
+        layout::{self, LayoutError},
+        privileges,
+        symbols::{Symbols, SymbolsError},
+    },
+    probe::{self, LoadOptions, Probe, ProbeError, Snapshot},
+    report::{
+        model::{
+            Attach, Capture, Example, Kernel, Level, LockSource, Losses, Report, SCHEMA_VERSION,
+            Severity, StuckCall, Tool, Totals, Workload,
+        },
+        order,
+    },
+    symbol::{self, Symbolizer},
+};
+
+/// What a session watches and how.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// What to watch.
+    pub level: Level,
+    /// How to attach.
+    pub attach: AttachChoice,
+    /// Filesystem types to limit the sites to; empty for all.
+    pub filesystems: Vec<String>,
+    /// A final put that takes longer than this is stuck.
+    pub stuck_after: Duration,
+    /// Whether frames keep their addresses.
+    pub addresses: bool,
+    /// A kernel image with debug information.
+    pub vmlinux: Option<PathBuf>,
+    /// Whether the kernel half logs what it does.
+    pub debug: bool,
+}
+
+/// What makes watching impossible.
+#[derive(Debug, Error)]
+pub enum ObserveError {
+    /// The host or the kernel does not allow it.
+    #[error(transparent)]
+    Privilege(#[from] privileges::PrivilegeError),
+    /// No type information.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// No symbols.
+    #[error(transparent)]
+    Symbols(#[from] SymbolsError),
+    /// Something in the kernel is missing.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The probes failed.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+/// A running session. Dropping it detaches the probes.
+pub struct Session {
+    options: SessionOptions,
+    attach: Attach,
+    attach_reason: String,
+    kernel: Kernel,
+    /// Why `evict`'s other callers are not known, if they are not.
+    evict_callers_unknown: Option<String>,
+    probe: Probe,
+    symbolizer: Symbolizer,
+    started: Timestamp,
+    clock: Instant,
+    /// Symbolized chains, by hash.
+    chains: HashMap<u64, Chain>,
+    /// The latest call that was seen of each aggregate.
+    examples: HashMap<SiteKey, Example>,
+    /// Names of filesystems, by the address of their type.
+    filesystems: HashMap<u64, String>,
+}
+
+impl Session {
+    /// Learns what the kernel is, attaches the probes and calibrates them.
+    ///
+    /// # Errors
+    /// If this kernel or host cannot be watched; the message says what is missing.
+    pub fn start(options: SessionOptions) -> Result<Self, ObserveError> {
+        privileges::check()?;
+        let btf = Btf::from_kernel()?;
+        let symbols = Symbols::from_kallsyms()?;
+        let resolved = layout::resolve(&btf, &symbols)?;
+        let (attach, attach_reason) = features::choose_attach(options.attach, &symbols);
+        let mut probe = Probe::attach(&LoadOptions {
+            layout: resolved.layout,
+            level: options.level,
+            attach,
+            debug: options.debug,
+        })?;
+        let readings = probe::calibrate(&mut probe, options.level)?;
+        log::info!("the observer itself adds {readings:?}");
+        let names = rustix::system::uname();
+        let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
+        Ok(Self {
+            kernel: Kernel {
+                release: text(names.release()),
+                version: text(names.version()),
+                machine: text(names.machine()),
+                unknown_facts: resolved.unknown_facts(attach),
+                lock_source: if resolved.layout.lock_classes == 0 {
+                    LockSource::Owners
+                } else {
+                    LockSource::Lockdep
+                },
+            },
+            evict_callers_unknown: resolved.evict_callers.err(),
+            attach,
+            attach_reason,
+            symbolizer: Symbolizer::new(symbols, options.vmlinux.clone(), options.addresses),
+            options,
+            probe,
+            started: Timestamp::now(),
+            clock: Instant::now(),
+            chains: HashMap::new(),
+            examples: HashMap::new(),
+            filesystems: HashMap::new(),
+        })
+    }
+
+    /// How the probes are attached, and why so.
+    #[must_use]
+    pub fn attachment(&self) -> (Attach, &str) {
+        (self.attach, &self.attach_reason)
+    }
+
+    /// The loaded kernel half, for its log.
+    pub fn probe(&mut self) -> &mut Probe {
+        &mut self.probe
+    }
+
+    /// Everything seen so far, as a report. `interim` if watching goes on.
+    ///
+    /// # Errors
+    /// If the kernel half cannot be read.
+    pub fn report(
+        &mut self,
+        interim: bool,
+        workload: Option<Workload>,
+    ) -> Result<Report, ObserveError> {
+        let snapshot = self.probe.drain()?;
+        self.symbolizer.refresh();
+        self.learn(&snapshot);
+        let (stuck_by_key, benign_stuck) = self.stuck(&snapshot);
+        let stuck_count = stuck_by_key.values().map(Vec::len).sum::<usize>() + benign_stuck;
+        let aggregates = snapshot
+            .sites
+            .iter()
+            .filter(|(key, _)| self.is_wanted(key))
+            .filter_map(|(key, counts)| {
+                Some(Aggregate {
+                    key,
+                    counts,
+                    chain: self.chains.get(&key.stack)?,
+                    example: self.examples.get(key),
+                    stuck: stuck_by_key.get(key).cloned().unwrap_or_default(),
+                })
+            });
+        let sites = sites::form(aggregates, self.options.level);
+        let (findings, other_sites) = order::assemble(sites);
+        let losses = losses(&snapshot);
+        let incomplete_because = self.incompleteness(&losses, interim);
+        Ok(Report {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool {
+                name: "lastref".into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            kernel: self.kernel.clone(),
+            capture: Capture {
+                started: self.started.to_string(),
+                duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+                level: self.options.level,
+                attach: self.attach,
+                attach_reason: self.attach_reason.clone(),
+                filesystems: self.options.filesystems.clone(),
+                complete: incomplete_because.is_empty(),
+                incomplete_because,
+                workload,
+            },
+            losses,
+            totals: totals(&snapshot, stuck_count),
+            findings,
+            other_sites,
+        })
+    }
+
+    /// Symbolizes chains and keeps examples that are new since the last drain.
+    fn learn(&mut self, snapshot: &Snapshot) {
+        for key in snapshot.sites.keys() {
+            if !self.chains.contains_key(&key.stack) {
+                let chain = self.symbolize(key.stack);
+                self.chains.insert(key.stack, chain);
+            }
+            if !self.examples.contains_key(key)
+                && let Some(sample) = self.probe.sample(key)
+            {
+                self.keep_example(&sample);
+            }
+        }
+        for sample in &snapshot.events {
+            self.keep_example(sample);
+        }
+    }
+
+    fn keep_example(&mut self, sample: &probe_common::SampleRecord) {
+        let function = (sample.work_function != 0)
+            .then(|| self.symbolizer.function_name(sample.work_function))
+            .flatten();
+        let example = calls::example(sample, function);
+        self.filesystems
+            .entry(sample.key.filesystem)
+            .or_insert_with(|| example.inode.filesystem.clone());
+        self.examples.insert(sample.key, example);
+    }
+
+    /// A chain for which the kernel half had no room is one frame without a name: its calls
+    /// still count.
+    fn symbolize(&mut self, hash: u64) -> Chain {
+        let Some(record) = self.probe.stack(hash) else {
+            let frames = vec![crate::report::model::Frame::default()];
+            return Chain {
+                site: symbol::site_id(&frames),
+                frames,
+                truncated: true,
+            };
+        };
+        let end = (record.end as usize).min(record.frames.len());
+        let first = (record.first as usize).min(end);
+        let frames = self.symbolizer.frames(&record.frames[first..end]);
+        Chain {
+            site: symbol::site_id(&frames),
+            frames,
+            // The kernel gives one frame less than there is room for.
+            truncated: end + 1 >= record.frames.len(),
+        }
+    }
+
+    /// Whether the aggregate's filesystem is among those that were asked for; one whose
+    /// name is not known is not left out.
+    fn is_wanted(&self, key: &SiteKey) -> bool {
+        self.options.filesystems.is_empty()
+            || self
+                .filesystems
+                .get(&key.filesystem)
+                .is_none_or(|name| self.options.filesystems.contains(name))
+    }
+
+    /// The stuck calls by aggregate, and how many benign ones are stuck besides.
+    fn stuck(&mut self, snapshot: &Snapshot) -> (HashMap<SiteKey, Vec<StuckCall>>, usize) {
+        let now_ns = stuck::now_ns();
+        let after_ns = u64::try_from(self.options.stuck_after.as_nanos()).unwrap_or(u64::MAX);
+        let is_old = |entered_ns: u64| now_ns.saturating_sub(entered_ns) >= after_ns;
+        let mut by_key: HashMap<SiteKey, Vec<StuckCall>> = HashMap::new();
+        let mut benign = 0;
+        for eviction in snapshot
+            .evictions
+            .iter()
+            .filter(|one| is_old(one.entered_ns))
+        {
+            let candidate = Candidate {
+                thread: eviction.thread,
+                entered_ns: eviction.entered_ns,
+                device: eviction.device,
+                ino: eviction.ino,
+                inside: "evict",
+            };
+            if let Some(call) = stuck::prove(&candidate, now_ns) {
+                if eviction.key.stack == 0 {
+                    benign += 1;
+                } else {
+                    by_key.entry(eviction.key).or_default().push(call);
+                }
+            }
+        }
+        for (key, put) in snapshot
+            .in_flight
+            .iter()
+            .filter(|(_, put)| is_old(put.entered_ns))
+        {
+            let candidate = Candidate {
+                thread: key.thread,
+                entered_ns: put.entered_ns,
+                device: put.device,
+                ino: put.ino,
+                inside: "iput",
+            };
+            match stuck::prove(&candidate, now_ns) {
+                Some(call) => by_key.entry(put.key).or_default().push(call),
+                // Kept on the LRU, long ago.
+                None => self.probe.forget(key),
+            }
+        }
+        (by_key, benign)
+    }
+
+    /// Why the picture is not complete, one sentence each.
+    fn incompleteness(&self, losses: &Losses, interim: bool) -> Vec<String> {
+        let mut because = losses.gaps();
+        if interim {
+            because.push("watching went on when this was written".into());
+        }
+        if self.options.level == Level::Evictions
+            && let Some(reason) = &self.evict_callers_unknown
+        {
+            because.push(format!(
+                "evictions by unmount and the inode shrinker could not be told from puts: {reason}"
+            ));
+        }
+        because
+    }
+}
+
+fn losses(snapshot: &Snapshot) -> Losses {
+    let totals = &snapshot.totals;
+    Losses {
+        probe_hits_missed: snapshot.hits_missed,
+        sites_full: totals.sites_full,
+        stacks_full: totals.stacks_full,
+        samples_full: totals.samples_full,
+        ring_full: totals.ring_full,
+        tasks_full: totals.tasks_full,
+        marks_full: totals.marks_full,
+        exits_missed: totals.exits_missed,
+        no_stack: totals.no_stack,
+    }
+}
+
+fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
+    let recorded: u64 = snapshot
+        .sites
+        .values()
+        .map(|counts| counts.final_puts.max(counts.evictions))
+        .sum();
+    let totals = &snapshot.totals;
+    let evictions: u64 = snapshot.sites.values().map(|counts| counts.evictions).sum();
+    Totals {
+        final_puts: totals.benign_final_puts + recorded.max(totals.recorded_final_puts),
+        benign_final_puts: totals.benign_final_puts,
+        evictions: totals.benign_evictions + evictions,
+        benign_evictions: totals.benign_evictions,
+        stuck: u64::try_from(stuck).unwrap_or(u64::MAX),
+    }
+}
+
+/// The worst severity among the findings of `report`; `None` without findings.
+#[must_use]
+pub fn worst(report: &Report) -> Option<Severity> {
+    report.findings.first().map(|site| site.severity)
+}

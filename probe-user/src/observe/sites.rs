@@ -1,0 +1,243 @@
+//! Forming sites: aggregates of the same chain put together, each context judged.
+
+use std::collections::BTreeMap;
+
+use probe_common::{Fact, Facts, SiteCounts, SiteKey};
+
+use super::calls;
+use crate::{
+    hazard::{self, Call, plain_name},
+    report::model::{Context, Counts, Example, Frame, Level, Site, StuckCall},
+};
+
+/// What the session remembers of a chain of return addresses.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Hash of the chain's names.
+    pub site: String,
+    /// Symbolized, `iput`'s caller first.
+    pub frames: Vec<Frame>,
+    /// Whether the kernel's limit may have cut it short.
+    pub truncated: bool,
+}
+
+/// Everything known of one aggregate.
+pub struct Aggregate<'a> {
+    /// What tells it from others.
+    pub key: &'a SiteKey,
+    /// Its counts.
+    pub counts: &'a SiteCounts,
+    /// Its chain, if there was room for it.
+    pub chain: &'a Chain,
+    /// One of its calls, if there was room.
+    pub example: Option<&'a Example>,
+    /// Its calls that are stuck.
+    pub stuck: Vec<StuckCall>,
+}
+
+/// What is put together into one context: facts, filesystem, classes of the held locks.
+type ContextKey = (Facts, u64, Vec<String>);
+
+#[derive(Default)]
+struct Group {
+    frames: Vec<Frame>,
+    truncated: bool,
+    contexts: BTreeMap<ContextKey, Gathered>,
+}
+
+#[derive(Default)]
+struct Gathered {
+    counts: Counts,
+    example: Option<Example>,
+    stuck: Vec<StuckCall>,
+}
+
+/// Puts aggregates of the same chain together and judges every context.
+pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -> Vec<Site> {
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    for aggregate in aggregates {
+        let group = groups.entry(&aggregate.chain.site).or_default();
+        if group.frames.is_empty() {
+            group.frames.clone_from(&aggregate.chain.frames);
+            group.truncated = aggregate.chain.truncated;
+        }
+        let locks = aggregate
+            .example
+            .map(|example| {
+                example
+                    .held_locks
+                    .iter()
+                    .map(|lock| lock.class.clone())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let facts = settle(aggregate.key.facts, aggregate.chain);
+        let context = group
+            .contexts
+            .entry((facts, aggregate.key.filesystem, locks))
+            .or_default();
+        calls::add(&mut context.counts, &calls::counts(aggregate.counts, level));
+        if context.example.is_none() {
+            context.example = aggregate.example.cloned();
+        }
+        context.stuck.extend(aggregate.stuck);
+    }
+    groups
+        .into_iter()
+        .map(|(id, group)| judge(id, group))
+        .collect()
+}
+
+fn judge(id: &str, group: Group) -> Site {
+    let names: Vec<String> = group
+        .frames
+        .iter()
+        .map(|frame| plain_name(frame.function.as_deref().unwrap_or("")).to_owned())
+        .collect();
+    let mut total = Counts::default();
+    let mut stuck = Vec::new();
+    let contexts: Vec<Context> = group
+        .contexts
+        .into_iter()
+        .map(|((facts, ..), gathered)| {
+            calls::add(&mut total, &gathered.counts);
+            let hazards = hazard::judge(&Call {
+                facts,
+                chain: &names,
+                counts: &gathered.counts,
+                example: gathered.example.as_ref(),
+                stuck: &gathered.stuck,
+            });
+            stuck.extend(gathered.stuck);
+            Context {
+                severity: hazard::severity(&hazards),
+                hazards,
+                counts: gathered.counts,
+                facts: calls::fact_sheet(facts),
+                example: gathered.example,
+            }
+        })
+        .collect();
+    Site {
+        id: id.to_owned(),
+        severity: contexts
+            .iter()
+            .map(|context| context.severity)
+            .max()
+            .unwrap_or(crate::report::model::Severity::Benign),
+        counts: total,
+        frames: group.frames,
+        truncated: group.truncated,
+        contexts,
+        stuck,
+    }
+}
+
+/// Facts that are remembered from the entry into a function, and that function: it must be
+/// on the stack as well.
+const REMEMBERED: &[(&[Fact], &str)] = &[
+    (
+        &[Fact::WritebackThisInode, Fact::WritebackOtherInode],
+        "do_writepages",
+    ),
+    (&[Fact::Flusher], "wb_workfn"),
+    (&[Fact::NestedEviction], "evict"),
+];
+
+/// Weighs what was remembered against the stack. On the stack but not remembered: entered
+/// before the probes were attached, so that it is unknown of which inode. Remembered but
+/// not on a stack that is whole: its exit was missed, and it is over.
+fn settle(mut facts: Facts, chain: &Chain) -> Facts {
+    let is_on_stack = |function: &str| {
+        chain
+            .frames
+            .iter()
+            .filter_map(|frame| frame.function.as_deref())
+            .any(|name| plain_name(name) == function)
+    };
+    let is_whole = !chain.truncated && chain.frames.iter().all(|frame| frame.function.is_some());
+    for (remembered, function) in REMEMBERED {
+        match (facts.any(remembered), is_on_stack(function)) {
+            (false, true) => remembered.iter().for_each(|fact| facts.forget(*fact)),
+            (true, false) if is_whole => {
+                remembered.iter().for_each(|fact| facts.set(*fact, false));
+            }
+            _ => {}
+        }
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(functions: &[&str], truncated: bool) -> Chain {
+        Chain {
+            site: "site".into(),
+            frames: functions
+                .iter()
+                .map(|name| Frame {
+                    function: Some((*name).into()),
+                    ..Frame::default()
+                })
+                .collect(),
+            truncated,
+        }
+    }
+
+    fn facts(yes: &[Fact], no: &[Fact]) -> Facts {
+        let mut facts = Facts::default();
+        yes.iter().for_each(|fact| facts.set(*fact, true));
+        no.iter().for_each(|fact| facts.set(*fact, false));
+        facts
+    }
+
+    #[test]
+    fn what_is_remembered_must_be_on_the_stack() {
+        let stale = facts(&[Fact::WritebackThisInode], &[]);
+        let settled = settle(stale, &chain(&["dput", "close"], false));
+        assert_eq!(settled.get(Fact::WritebackThisInode), Some(false));
+        let cut = settle(stale, &chain(&["dput", "close"], true));
+        assert_eq!(cut.get(Fact::WritebackThisInode), Some(true));
+        let live = settle(stale, &chain(&["put", "do_writepages"], false));
+        assert_eq!(live.get(Fact::WritebackThisInode), Some(true));
+    }
+
+    #[test]
+    fn what_began_before_attaching_is_unknown() {
+        let unseen = facts(&[], &[Fact::WritebackThisInode, Fact::WritebackOtherInode]);
+        let settled = settle(unseen, &chain(&["put", "do_writepages.cold"], false));
+        assert_eq!(settled.get(Fact::WritebackThisInode), None);
+        assert_eq!(settled.get(Fact::WritebackOtherInode), None);
+    }
+
+    #[test]
+    fn aggregates_of_one_chain_become_one_site() {
+        let first = chain(&["caller"], false);
+        let key = |known| SiteKey {
+            facts: Facts { known, yes: 0 },
+            ..SiteKey::default()
+        };
+        let counts = SiteCounts {
+            final_puts: 2,
+            evictions: 1,
+            ended: 1,
+            ..SiteCounts::ZERO
+        };
+        let keys = [key(0), key(0), key(1)];
+        let sites = form(
+            keys.iter().map(|key| Aggregate {
+                key,
+                counts: &counts,
+                chain: &first,
+                example: None,
+                stuck: Vec::new(),
+            }),
+            Level::Final,
+        );
+        assert_eq!(sites.len(), 1);
+        assert_eq!(sites[0].counts.final_puts, 6);
+        assert_eq!(sites[0].contexts.len(), 2);
+    }
+}

@@ -1,0 +1,157 @@
+//! Draining: the maps read into plain data.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Pod,
+    maps::{MapError, PerCpuValues},
+};
+use probe_common::{
+    DURATION_BUCKETS, InFlight, InFlightKey, MarkKind, SampleRecord, SiteCounts, SiteKey,
+    StackRecord, Totals,
+};
+
+use super::{Probe, ProbeError};
+
+/// An eviction that has begun and not ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Eviction {
+    /// The thread that is inside.
+    pub thread: u32,
+    /// Its aggregate; all zero for a benign put.
+    pub key: SiteKey,
+    /// Inode number.
+    pub ino: u64,
+    /// `s_dev`.
+    pub device: u32,
+    /// When it was entered, `CLOCK_MONOTONIC`, in nanoseconds.
+    pub entered_ns: u64,
+}
+
+/// Everything that the kernel half holds at one moment.
+pub struct Snapshot {
+    /// Counts, summed over the CPUs.
+    pub sites: BTreeMap<SiteKey, SiteCounts>,
+    /// Totals and losses, summed over the CPUs.
+    pub totals: Totals,
+    /// Probe hits that the kernel skipped, if it counts them.
+    pub hits_missed: Option<u64>,
+    /// Evictions that have not ended.
+    pub evictions: Vec<Eviction>,
+    /// Dangerous final puts that have not reached `evict`, and may be over.
+    pub in_flight: Vec<(InFlightKey, InFlight)>,
+    /// Examples that came through the ring buffer since the last time.
+    pub events: Vec<SampleRecord>,
+}
+
+impl Probe {
+    /// Reads what the kernel half holds.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn drain(&mut self) -> Result<Snapshot, ProbeError> {
+        let mut sites = BTreeMap::new();
+        for entry in self.sites.iter() {
+            let (key, counts) = entry.map_err(|error| broken("SITES", error))?;
+            sites.insert(key, sum(&counts));
+        }
+        let totals = self
+            .totals
+            .get(&0, 0)
+            .map_err(|error| broken("TOTALS", error))?;
+        let mut evictions = Vec::new();
+        for (thread, marks) in entries(self.tasks.iter()) {
+            let depth = (marks.depth as usize).min(marks.marks.len());
+            evictions.extend(
+                marks.marks[..depth]
+                    .iter()
+                    .filter(|mark| mark.kind == MarkKind::Eviction as u32)
+                    .map(|mark| Eviction {
+                        thread,
+                        key: mark.key,
+                        ino: mark.ino,
+                        device: mark.device,
+                        entered_ns: mark.entered_ns,
+                    }),
+            );
+        }
+        let in_flight = entries(self.in_flight.iter());
+        Ok(Snapshot {
+            sites,
+            totals: sum_totals(&totals),
+            hits_missed: self.hits_missed(),
+            evictions,
+            in_flight,
+            events: self.drain_events(),
+        })
+    }
+
+    /// The chain with this hash; `None` if there was no room for it.
+    #[must_use]
+    pub fn stack(&self, hash: u64) -> Option<StackRecord> {
+        self.stacks.get(&hash, 0).ok()
+    }
+
+    /// The first call of an aggregate; `None` if there was no room for it.
+    #[must_use]
+    pub fn sample(&self, key: &SiteKey) -> Option<SampleRecord> {
+        self.samples.get(key, 0).ok()
+    }
+
+    /// Forgets a final put that is over.
+    pub fn forget(&mut self, key: &InFlightKey) {
+        // It may have gone by itself.
+        let _ = self.in_flight.remove(key);
+    }
+
+    fn drain_events(&mut self) -> Vec<SampleRecord> {
+        let mut events = Vec::new();
+        while let Some(item) = self.events.next() {
+            if item.len() >= size_of::<SampleRecord>() {
+                // SAFETY: plain data (`aya::Pod`), long enough, written by the kernel half
+                // as this very type; read unaligned, as the ring buffer aligns to 8 only.
+                events.push(unsafe { item.as_ptr().cast::<SampleRecord>().read_unaligned() });
+            }
+        }
+        events
+    }
+}
+
+/// The entries that can be read: tasks come and go while the map is walked, and one that is
+/// gone is no error.
+fn entries<K: Pod, V: Pod>(
+    iterator: impl Iterator<Item = Result<(K, V), MapError>>,
+) -> Vec<(K, V)> {
+    iterator.filter_map(Result::ok).collect()
+}
+
+fn broken(map: &'static str, source: MapError) -> ProbeError {
+    ProbeError::Map {
+        map,
+        source: Box::new(source),
+    }
+}
+
+fn sum(per_cpu: &PerCpuValues<SiteCounts>) -> SiteCounts {
+    let mut sum = SiteCounts::ZERO;
+    for counts in per_cpu.iter() {
+        sum.final_puts += counts.final_puts;
+        sum.evictions += counts.evictions;
+        sum.ended += counts.ended;
+        sum.slept += counts.slept;
+        sum.total_ns += counts.total_ns;
+        sum.longest_ns = sum.longest_ns.max(counts.longest_ns);
+        for bucket in 0..DURATION_BUCKETS {
+            sum.durations[bucket] = sum.durations[bucket].saturating_add(counts.durations[bucket]);
+        }
+    }
+    sum
+}
+
+fn sum_totals(per_cpu: &PerCpuValues<Totals>) -> Totals {
+    let mut sum = Totals::default();
+    for totals in per_cpu.iter() {
+        sum.add(totals);
+    }
+    sum
+}

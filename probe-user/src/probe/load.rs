@@ -1,0 +1,217 @@
+//! Loading the kernel half and attaching it.
+
+use std::os::fd::AsRawFd as _;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
+    programs::{Program, ProgramError},
+};
+use probe_common::{
+    Calibration, Control, InFlight, InFlightKey, KernelLayout, SampleRecord, SiteCounts, SiteKey,
+    StackRecord, TaskMarks, Totals,
+};
+
+use super::{ProbeError, programs::ATTACH_POINTS};
+use crate::report::model::{Attach, Level};
+
+/// The kernel half, built by build.rs.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-ebpf"));
+
+/// Kernel memory that the counts of all sites may take on all CPUs together, in bytes.
+const COUNTS_BUDGET: usize = 64 << 20;
+/// Sites are never fewer than this, however many CPUs there are.
+const SITES_MIN: usize = 1024;
+/// Sites are never more than this: each also takes a stack and an example.
+const SITES_MAX: usize = 8192;
+/// Tasks that are followed through eviction and writeback at the same time.
+const TASKS_MAX: u32 = 8192;
+
+/// How the kernel half is to be loaded.
+pub struct LoadOptions {
+    /// The running kernel.
+    pub layout: KernelLayout,
+    /// What to watch.
+    pub level: Level,
+    /// How to attach.
+    pub attach: Attach,
+    /// Whether the programs log what they do.
+    pub debug: bool,
+}
+
+/// The attached kernel half. Dropping it detaches.
+pub struct Probe {
+    /// Keeps the programs attached.
+    ebpf: Ebpf,
+    /// The programs that are attached.
+    attached: Vec<&'static str>,
+    pub(super) control: Array<MapData, Control>,
+    pub(super) calibration: Array<MapData, Calibration>,
+    pub(super) sites: PerCpuHashMap<MapData, SiteKey, SiteCounts>,
+    pub(super) stacks: HashMap<MapData, u64, StackRecord>,
+    pub(super) samples: HashMap<MapData, SiteKey, SampleRecord>,
+    pub(super) events: RingBuf<MapData>,
+    pub(super) tasks: HashMap<MapData, u32, TaskMarks>,
+    pub(super) in_flight: HashMap<MapData, InFlightKey, InFlight>,
+    pub(super) totals: PerCpuArray<MapData, Totals>,
+}
+
+impl Probe {
+    /// Loads the kernel half and attaches it. Nothing is recorded before
+    /// [`super::calibrate`].
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach(options: &LoadOptions) -> Result<Self, ProbeError> {
+        let evictions_only = u32::from(options.level == Level::Evictions);
+        let log_level: u8 = if options.debug { u8::MAX } else { 0 };
+        let sites = sites_max();
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .override_global("LAYOUT", &options.layout, true)
+            .override_global("EVICTIONS_ONLY", &evictions_only, true)
+            .override_global("AYA_LOG_LEVEL", &log_level, false)
+            .map_max_entries("SITES", sites)
+            .map_max_entries("STACKS", sites)
+            .map_max_entries("SAMPLES", sites)
+            .map_max_entries("TASKS", TASKS_MAX)
+            .load(OBJECT)
+            .map_err(|error| ProbeError::Object(Box::new(error)))?;
+        // The maps first: what is not there must not be noticed when probes are on.
+        let mut probe = Self {
+            control: take(&mut ebpf, "CONTROL")?,
+            calibration: take(&mut ebpf, "CALIBRATION")?,
+            sites: take(&mut ebpf, "SITES")?,
+            stacks: take(&mut ebpf, "STACKS")?,
+            samples: take(&mut ebpf, "SAMPLES")?,
+            events: take(&mut ebpf, "EVENTS")?,
+            tasks: take(&mut ebpf, "TASKS")?,
+            in_flight: take(&mut ebpf, "IN_FLIGHT")?,
+            totals: take(&mut ebpf, "TOTALS")?,
+            attached: Vec::new(),
+            ebpf,
+        };
+        let types = match options.attach {
+            Attach::Kprobe => None,
+            Attach::Fentry => Some(
+                Btf::from_sys_fs().map_err(|error| ProbeError::Object(Box::new(error.into())))?,
+            ),
+        };
+        for point in ATTACH_POINTS.iter().filter(|point| point.at(options.level)) {
+            let programs = point.programs(options.attach);
+            // The exit first: an entry whose exit is not seen would leave a mark behind.
+            for name in programs.exit.into_iter().chain([programs.entry]) {
+                probe.attach_program(name, point.function, types.as_ref())?;
+            }
+        }
+        Ok(probe)
+    }
+
+    /// The loaded object, for its log.
+    pub fn object(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    fn attach_program(
+        &mut self,
+        name: &'static str,
+        function: &'static str,
+        types: Option<&Btf>,
+    ) -> Result<(), ProbeError> {
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(ProbeError::Mismatch(name))?;
+        load(program, function, types).map_err(|error| ProbeError::Refused {
+            program: name,
+            cause: describe(&error),
+        })?;
+        attach(program, function).map_err(|error| ProbeError::NotAttached {
+            program: name,
+            function,
+            cause: describe(&error),
+        })?;
+        self.attached.push(name);
+        Ok(())
+    }
+
+    /// How many probe hits the kernel has skipped, because another BPF program was running
+    /// on that CPU; `None` if it does not count them (before 5.12,
+    /// `bpf_prog_show_fdinfo`, kernel/bpf/syscall.c).
+    #[must_use]
+    pub fn hits_missed(&self) -> Option<u64> {
+        self.attached
+            .iter()
+            .map(|name| {
+                let descriptor = program_descriptor(self.ebpf.program(name)?)?;
+                let info =
+                    std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+                let line = info
+                    .lines()
+                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+                line.trim().parse::<u64>().ok()
+            })
+            .sum()
+    }
+}
+
+fn load(program: &mut Program, function: &str, types: Option<&Btf>) -> Result<(), ProgramError> {
+    match (program, types) {
+        (Program::KProbe(program), _) => program.load(),
+        (Program::FEntry(program), Some(types)) => program.load(function, types),
+        (Program::FExit(program), Some(types)) => program.load(function, types),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn attach(program: &mut Program, function: &str) -> Result<(), ProgramError> {
+    match program {
+        Program::KProbe(program) => program.attach(function, 0).map(drop),
+        Program::FEntry(program) => program.attach().map(drop),
+        Program::FExit(program) => program.attach().map(drop),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn program_descriptor(program: &Program) -> Option<i32> {
+    let descriptor = match program {
+        Program::KProbe(program) => program.fd(),
+        Program::FEntry(program) => program.fd(),
+        Program::FExit(program) => program.fd(),
+        _ => return None,
+    };
+    use std::os::fd::AsFd as _;
+    Some(descriptor.ok()?.as_fd().as_raw_fd())
+}
+
+/// The error with its causes, and the verifier's log if there is one.
+fn describe(error: &ProgramError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    if let ProgramError::LoadError { verifier_log, .. } = error {
+        words = format!("{words}\nThe verifier's log:\n{verifier_log}");
+    }
+    words
+}
+
+fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, ProbeError>
+where
+    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(ProbeError::Mismatch(name))?;
+    T::try_from(map).map_err(|source| ProbeError::Map {
+        map: name,
+        source: Box::new(source),
+    })
+}
+
+/// How many sites there is room for, by the number of CPUs.
+fn sites_max() -> u32 {
+    let cpus = aya::util::nr_cpus().unwrap_or(1);
+    let sites = COUNTS_BUDGET / (cpus.max(1) * size_of::<SiteCounts>());
+    u32::try_from(sites.clamp(SITES_MIN, SITES_MAX)).unwrap_or(u32::MAX)
+}

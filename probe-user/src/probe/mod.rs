@@ -1,0 +1,63 @@
+//! The probes: loaded, attached, calibrated and read. Nothing is judged here.
+
+mod calibrate;
+mod drain;
+mod load;
+mod programs;
+
+use thiserror::Error;
+
+pub use self::{
+    calibrate::calibrate,
+    drain::{Eviction, Snapshot},
+    load::{LoadOptions, Probe},
+    programs::{ATTACH_POINTS, AttachPoint},
+};
+
+/// What can go wrong with the probes.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The object as a whole was refused.
+    #[error("cannot load the kernel half: {0}; `lastref doctor` says what this kernel lacks")]
+    Object(#[source] Box<aya::EbpfError>),
+    /// The verifier refused a program.
+    #[error("the kernel refused the program `{program}`: {cause}")]
+    Refused {
+        /// The program.
+        program: &'static str,
+        /// The kernel's words, the verifier's log included.
+        cause: String,
+    },
+    /// A program was loaded but could not be attached.
+    #[error("cannot attach `{program}` to `{function}`: {cause}")]
+    NotAttached {
+        /// The program.
+        program: &'static str,
+        /// The kernel's function.
+        function: &'static str,
+        /// The kernel's words.
+        cause: String,
+    },
+    /// The object lacks something that the agent expects; the two halves do not match.
+    #[error("the kernel half has no {0}; agent and kernel half were not built together")]
+    Mismatch(&'static str),
+    /// A map could not be read or written.
+    #[error("cannot access the map {map}: {source}")]
+    Map {
+        /// The map.
+        map: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<aya::maps::MapError>,
+    },
+    /// The final put that the agent made itself was not seen.
+    #[error(
+        "the probes are attached, but did not see a final put that lastref made itself ({0}); \
+         kprobes may be switched off (/sys/kernel/debug/kprobes/enabled), or another tool \
+         may block them"
+    )]
+    Silent(String),
+    /// The final put for the calibration could not be made.
+    #[error("cannot make a pipe for the calibration: {0}")]
+    Calibration(#[source] std::io::Error),
+}

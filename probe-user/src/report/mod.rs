@@ -1,0 +1,15 @@
+//! The report: its model, which is the JSON schema, and one rendering a file.
+
+pub mod file;
+pub mod format;
+pub mod losses;
+pub mod model;
+pub mod order;
+pub mod page;
+pub mod rules;
+pub mod schema;
+pub mod text;
+pub mod units;
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -1,0 +1,206 @@
+//! Lines of text for a terminal: wrapped, escaped, coloured if wanted.
+
+use std::borrow::Cow;
+
+/// Columns of a line.
+pub const WIDTH: usize = 100;
+
+/// Columns of a field's label, with its indentation.
+const LABEL: usize = 14;
+
+/// Columns of an entry's name, with its indentation.
+pub const NAME: usize = 30;
+
+/// How a line stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Not at all.
+    Plain,
+    /// A heading.
+    Heading,
+    /// What must not be overlooked.
+    Alarm,
+    /// What should not be overlooked.
+    Warning,
+}
+
+impl Style {
+    /// Its SGR parameters (ECMA-48), if any.
+    const fn parameters(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Heading => Some("1"),
+            Self::Alarm => Some("1;31"),
+            Self::Warning => Some("33"),
+        }
+    }
+}
+
+/// A text under construction.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    /// An empty page.
+    #[must_use]
+    pub const fn new(colour: bool) -> Self {
+        Self {
+            text: String::new(),
+            colour,
+        }
+    }
+
+    /// What has been written.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.text
+    }
+
+    /// An empty line, but never two, and none at the top.
+    pub fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// One line as it is, however long: frames must stay in one piece for other tools.
+    pub fn verbatim(&mut self, indent: usize, text: &str) {
+        self.text.extend(std::iter::repeat_n(' ', indent));
+        self.text.push_str(&escape(text));
+        self.text.push('\n');
+    }
+
+    /// A paragraph.
+    pub fn paragraph(&mut self, style: Style, text: &str) {
+        self.wrapped(style, "", 0, text);
+    }
+
+    /// A labelled paragraph; nothing at all without text.
+    pub fn field(&mut self, label: &str, text: &str) {
+        if !text.is_empty() {
+            self.wrapped(Style::Plain, label, LABEL, text);
+        }
+    }
+
+    /// A line of a list with long names.
+    pub fn entry(&mut self, name: &str, text: &str) {
+        self.wrapped(Style::Plain, name, NAME, text);
+    }
+
+    /// Writes `text` wrapped into lines, `label` before the first.
+    fn wrapped(&mut self, style: Style, label: &str, indent: usize, text: &str) {
+        let text = escape(text);
+        for (number, line) in wrap(&text, WIDTH - indent).iter().enumerate() {
+            let label = match (number, indent) {
+                (_, 0) => String::new(),
+                (0, _) => format!("  {:<width$}", escape(label), width = indent - 2),
+                _ => " ".repeat(indent),
+            };
+            let line = match style.parameters() {
+                Some(parameters) if self.colour => format!("\x1b[{parameters}m{line}\x1b[0m"),
+                _ => line.clone(),
+            };
+            self.text.push_str(&label);
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+    }
+}
+
+/// `text` without anything that a terminal would act on: names come from the kernel, where any
+/// user may have set them (`prctl(PR_SET_NAME)`, a mount's source). Control characters and those
+/// that reorder or hide text are written as escapes.
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_unsafe(character) {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Whether a terminal would act on `character`, or show nothing.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+/// `text` in lines of at most `width` characters, broken at spaces where there are any.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let mut word: Vec<char> = word.chars().collect();
+        if used > 0 && used + 1 + word.len() > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        while word.len() > width {
+            let rest = word.split_off(width);
+            lines.push(word.iter().collect());
+            word = rest;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        used += word.len();
+        line.extend(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_at_spaces() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrap("abcdefg hi", 3), ["abc", "def", "g", "hi"]);
+        assert_eq!(wrap("  a   b ", 9), ["a b"]);
+        assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn terminals_are_left_alone() {
+        assert_eq!(escape("kworker/u4:1"), "kworker/u4:1");
+        assert_eq!(escape("é"), "é");
+        assert_eq!(escape("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(escape("a\u{202e}b\u{9b}"), "a\\u{202e}b\\u{9b}");
+        for colour in [false, true] {
+            let mut page = Page::new(colour);
+            page.field("label", "evil\x1b]0;title\x07\nname");
+            page.verbatim(1, "\x1b[2J");
+            let text = page.finish();
+            assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn colour_is_only_where_wanted() {
+        for (colour, expected) in [(true, "\x1b[1;31mx\x1b[0m\n"), (false, "x\n")] {
+            let mut page = Page::new(colour);
+            page.paragraph(Style::Alarm, "x");
+            assert_eq!(page.finish(), expected);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Reports for tests: one with everything in it, one with nothing.
+
+use std::collections::BTreeMap;
+
+use probe_common::{Fact, Facts};
+
+use super::model::{
+    Attach, Bucket, Capture, Context, Counts, Example, FactSheet, Frame, Hazard, Inlined,
+    InodeExample, Kernel, Level, Lock, LockSource, Losses, Report, SCHEMA_VERSION, Severity, Site,
+    Source, StuckCall, Tool, Totals, Work, Workload,
+};
+use super::order;
+use crate::hazard::{Call, judge};
+
+/// A report of a run that saw nothing.
+pub(crate) fn empty() -> Report {
+    Report {
+        schema_version: SCHEMA_VERSION,
+        tool: Tool {
+            name: "lastref".into(),
+            version: "0.1.0".into(),
+        },
+        kernel: Kernel {
+            release: "7.3.4-amd64".into(),
+            version: "#1 SMP PREEMPT_DYNAMIC".into(),
+            machine: "x86_64".into(),
+            unknown_facts: BTreeMap::new(),
+            lock_source: LockSource::Owners,
+        },
+        capture: Capture {
+            started: "2026-11-23T05:40:12Z".into(),
+            duration_ms: 30_000,
+            level: Level::Final,
+            attach: Attach::Fentry,
+            attach_reason: "trampolines are safe on this kernel".into(),
+            filesystems: Vec::new(),
+            complete: true,
+            incomplete_because: Vec::new(),
+            workload: None,
+        },
+        losses: Losses {
+            probe_hits_missed: Some(0),
+            ..Losses::default()
+        },
+        totals: Totals::default(),
+        findings: Vec::new(),
+        other_sites: Vec::new(),
+    }
+}
+
+/// A frame of the kernel itself.
+pub(crate) fn frame(function: &str) -> Frame {
+    Frame {
+        function: Some(function.into()),
+        offset: 0x1f,
+        size: Some(0x90),
+        ..Frame::default()
+    }
+}
+
+/// A frame of a module, with its source line and a function inlined into it.
+fn module_frame(function: &str) -> Frame {
+    Frame {
+        module: Some("cephlike".into()),
+        source: Some(source(3494)),
+        inlined: vec![Inlined {
+            function: "put_capsnap".into(),
+            source: Some(source(712)),
+        }],
+        ..frame(function)
+    }
+}
+
+fn source(line: u32) -> Source {
+    Source {
+        file: "fs/cephlike/caps.c".into(),
+        line,
+    }
+}
+
+/// A site of that severity, without any hazard.
+pub(crate) fn site(id: &str, severity: Severity) -> Site {
+    Site {
+        id: id.into(),
+        severity,
+        counts: Counts {
+            final_puts: 2,
+            ..Counts::default()
+        },
+        frames: vec![frame("dput"), frame("do_unlinkat")],
+        truncated: false,
+        contexts: vec![Context {
+            severity,
+            hazards: Vec::<Hazard>::new(),
+            counts: Counts::default(),
+            facts: FactSheet::default(),
+            example: None,
+        }],
+        stuck: Vec::new(),
+    }
+}
+
+fn example() -> Example {
+    Example {
+        comm: "kworker/u4:1".into(),
+        process: 12,
+        thread: 12,
+        inode: InodeExample {
+            filesystem: "cephlike".into(),
+            superblock: "lab0".into(),
+            device: "0:45".into(),
+            ino: 123,
+            nlink: 0,
+            i_count: Some(1),
+            i_state: "0x82".into(),
+        },
+        written_ino: Some(123),
+        work: Some(Work {
+            function: "wb_workfn".into(),
+            workqueue: "writeback".into(),
+            flags: vec!["WQ_UNBOUND".into(), "WQ_MEM_RECLAIM".into()],
+        }),
+        stack_left_bytes: Some(11_872),
+        held_locks: vec![
+            Lock {
+                class: "(wq_completion)writeback".into(),
+                mode: "write".into(),
+            },
+            Lock {
+                class: "&sbi->cp_rwsem".into(),
+                mode: "read".into(),
+            },
+        ],
+        held_locks_left_out: 0,
+    }
+}
+
+/// A flusher that puts the last reference of the inode that it writes, and hangs.
+fn deadlock() -> Site {
+    let mut facts = Facts::default();
+    for fact in [
+        Fact::Kthread,
+        Fact::WorkqueueWorker,
+        Fact::MemReclaimWorker,
+        Fact::WritebackThisInode,
+        Fact::Flusher,
+        Fact::LockHeld,
+        Fact::InodeSync,
+        Fact::Unlinked,
+    ] {
+        facts.set(fact, true);
+    }
+    let frames = vec![
+        module_frame("cephlike_put_wrbuffer_cap_refs"),
+        module_frame("cephlike_writepages_start"),
+        frame("do_writepages"),
+        frame("__writeback_single_inode"),
+        frame("writeback_sb_inodes"),
+        frame("wb_writeback"),
+        frame("wb_workfn"),
+        frame("process_one_work"),
+        frame("worker_thread"),
+        frame("kthread"),
+        Frame {
+            module: Some("gone".into()),
+            ..Frame::default()
+        },
+    ];
+    let chain: Vec<String> = frames
+        .iter()
+        .filter_map(|frame| frame.function.clone())
+        .collect();
+    let stuck = vec![StuckCall {
+        comm: "kworker/u4:1".into(),
+        thread: 12,
+        age_ms: 14_200,
+        device: "0:45".into(),
+        ino: 123,
+        stack: ["inode_wait_for_writeback+0x9a/0xe0", "evict+0xb4/0x1d0"]
+            .map(String::from)
+            .to_vec(),
+        waits_for: Some("writeback of the inode (I_SYNC)".into()),
+    }];
+    let counts = Counts {
+        final_puts: 3,
+        evicted: 2,
+        kept: 1,
+        slept: 1,
+        in_flight: 1,
+        eviction_total_ns: 1_500_000,
+        eviction_longest_ns: 1_500_000,
+        eviction_histogram: vec![Bucket {
+            at_least_us: 1024,
+            count: 1,
+        }],
+    };
+    let example = example();
+    let hazards = judge(&Call {
+        facts,
+        chain: &chain,
+        counts: &counts,
+        example: Some(&example),
+        stuck: &stuck,
+    });
+    Site {
+        id: "0f3a5b7c9d1e2f40".into(),
+        severity: Severity::Deadlock,
+        counts: counts.clone(),
+        frames,
+        truncated: true,
+        contexts: vec![Context {
+            severity: Severity::Deadlock,
+            hazards,
+            counts,
+            facts: FactSheet {
+                yes: vec!["kthread".into(), "writeback_this_inode".into()],
+                unknown: vec!["rcu_reader".into()],
+            },
+            example: Some(example),
+        }],
+        stuck,
+    }
+}
+
+/// A report with everything in it.
+pub(crate) fn report() -> Report {
+    let mut sites = vec![deadlock(), site("00000000000000aa", Severity::Risky)];
+    sites.extend((0..30).map(|number| site(&format!("{number:016x}"), Severity::Expected)));
+    let (findings, other_sites) = order::assemble(sites);
+    let mut report = empty();
+    report.kernel.unknown_facts = BTreeMap::from([("rcu_reader".into(), "no PREEMPT_RCU".into())]);
+    report.capture.complete = false;
+    report.capture.incomplete_because = vec!["7 probe hits were missed.".into()];
+    report.capture.filesystems = vec!["cephlike".into()];
+    report.capture.workload = Some(Workload {
+        command: vec!["dd".into(), "if=/dev/zero".into()],
+        status: None,
+        signal: Some(9),
+    });
+    report.losses.probe_hits_missed = Some(7);
+    report.totals = Totals {
+        final_puts: 1000,
+        benign_final_puts: 935,
+        evictions: 70,
+        benign_evictions: 60,
+        stuck: 1,
+    };
+    report.findings = findings;
+    report.other_sites = other_sites;
+    report
+}

@@ -1,0 +1,213 @@
+//! The report for people: findings first, most severe first, in 100 columns.
+
+use std::collections::BTreeSet;
+
+use super::model::{Level, LockSource, Report, Severity};
+use super::page::{Page, Style};
+use super::units::{count, duration_ms};
+
+mod finding;
+mod frames;
+
+/// How many other sites are shown without `--all`.
+const OTHER_SITES: usize = 10;
+
+/// What to show, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Every site, also those that are no findings.
+    pub all: bool,
+    /// With colours, for a terminal.
+    pub colour: bool,
+}
+
+/// The report as text.
+#[must_use]
+pub fn render(report: &Report, options: &TextOptions) -> String {
+    let mut page = Page::new(options.colour);
+    summary(&mut page, report);
+    // A rule's explanation is given once; the findings after it refer to it.
+    let mut explained = BTreeSet::new();
+    for (number, site) in report.findings.iter().enumerate() {
+        page.gap();
+        finding::write(&mut page, number + 1, site, &mut explained);
+    }
+    page.gap();
+    others(&mut page, report, options.all);
+    page.gap();
+    losses(&mut page, report);
+    page.gap();
+    capture(&mut page, report);
+    page.finish()
+}
+
+impl Severity {
+    /// Its name in reports and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Benign => "benign",
+            Self::Expected => "expected",
+            Self::Latent => "latent",
+            Self::Risky => "risky",
+            Self::Unsafe => "unsafe",
+            Self::Deadlock => "deadlock",
+        }
+    }
+
+    /// How much it should stand out.
+    pub(super) const fn style(self) -> Style {
+        match self {
+            Self::Deadlock | Self::Unsafe => Style::Alarm,
+            Self::Risky | Self::Latent => Style::Warning,
+            Self::Expected | Self::Benign => Style::Plain,
+        }
+    }
+}
+
+/// What was watched, and the result in one line.
+fn summary(page: &mut Page, report: &Report) {
+    page.paragraph(
+        Style::Heading,
+        &format!(
+            "lastref {} on Linux {} ({}), from {} for {}",
+            report.tool.version,
+            report.kernel.release,
+            report.kernel.machine,
+            report.capture.started,
+            duration_ms(report.capture.duration_ms),
+        ),
+    );
+    let (style, result) = match report.findings.iter().map(|site| site.severity).max() {
+        None => (Style::Heading, "No findings.".to_owned()),
+        Some(worst) => {
+            let findings = count(report.findings.len() as u64, "finding");
+            (
+                worst.style(),
+                format!("{findings}, the worst is {}.", worst.name()),
+            )
+        }
+    };
+    page.paragraph(style, &result);
+    if !report.capture.complete {
+        page.paragraph(
+            Style::Alarm,
+            "INCOMPLETE: there may be more than this report shows; the reasons are below.",
+        );
+    }
+}
+
+/// What was not a finding, in numbers.
+fn others(page: &mut Page, report: &Report, all: bool) {
+    let totals = &report.totals;
+    page.paragraph(Style::Heading, "In numbers");
+    page.field(
+        "final puts",
+        &format!(
+            "{}, {} of them benign by their facts alone",
+            totals.final_puts, totals.benign_final_puts
+        ),
+    );
+    page.field(
+        "evictions",
+        &format!(
+            "{}, {} of them benign by their facts alone; {} stuck",
+            totals.evictions, totals.benign_evictions, totals.stuck
+        ),
+    );
+    page.field("sites", &sites_by_severity(report));
+    let shown = if all {
+        report.other_sites.len()
+    } else {
+        OTHER_SITES.min(report.other_sites.len())
+    };
+    if shown > 0 {
+        page.gap();
+        page.paragraph(Style::Heading, "Not findings");
+    }
+    for site in &report.other_sites[..shown] {
+        page.field(site.severity.name(), &frames::line(site));
+    }
+    let left = report.other_sites.len() - shown;
+    if left > 0 {
+        let left = count(left as u64, "site");
+        page.field("…", &format!("{left} more: --all shows them"));
+    }
+}
+
+/// How many sites and final puts there are of each severity.
+fn sites_by_severity(report: &Report) -> String {
+    let all = || report.findings.iter().chain(&report.other_sites);
+    let mut severities: Vec<Severity> = all().map(|site| site.severity).collect();
+    severities.sort_unstable_by(|a, b| b.cmp(a));
+    severities.dedup();
+    let parts: Vec<String> = severities
+        .into_iter()
+        .map(|severity| {
+            let sites = || all().filter(|site| site.severity == severity);
+            let puts = sites().map(|site| site.counts.final_puts).sum();
+            format!(
+                "{} {} ({})",
+                sites().count(),
+                severity.name(),
+                count(puts, "final put")
+            )
+        })
+        .collect();
+    parts.join(", ")
+}
+
+/// What could not be kept; silent when nothing was lost.
+fn losses(page: &mut Page, report: &Report) {
+    if !report.capture.complete {
+        page.paragraph(Style::Alarm, "INCOMPLETE");
+        for reason in &report.capture.incomplete_because {
+            page.field("because", reason);
+        }
+    }
+    for loss in report.losses.named().filter(|loss| loss.number > 0) {
+        page.field("lost", &loss.sentence());
+    }
+}
+
+/// How it was watched.
+fn capture(page: &mut Page, report: &Report) {
+    let capture = &report.capture;
+    page.paragraph(Style::Heading, "How it was watched");
+    let level = match capture.level {
+        Level::Evictions => "evictions: final puts that evict",
+        Level::Final => "final: every final put, kept or evicted",
+    };
+    page.field("level", level);
+    page.field(
+        "probes",
+        &format!("{}: {}", capture.attach.name(), capture.attach_reason),
+    );
+    let locks = match report.kernel.lock_source {
+        LockSource::Lockdep => "lockdep: every held lock, by class",
+        LockSource::Owners => {
+            "owner fields of i_rwsem, invalidate_lock and s_umount, held for write; no others"
+        }
+    };
+    page.field("locks from", locks);
+    if report.losses.probe_hits_missed.is_none() {
+        page.field(
+            "unknown",
+            "how many probe hits were skipped: this kernel does not count them",
+        );
+    }
+    page.field("filesystems", &capture.filesystems.join(", "));
+    if let Some(workload) = &capture.workload {
+        page.field(
+            "workload",
+            &format!("`{}` {}", workload.command.join(" "), workload.end()),
+        );
+    }
+    for (fact, reason) in &report.kernel.unknown_facts {
+        page.field("unknown", &format!("{fact}: {reason}"));
+    }
+    page.field("kernel", &report.kernel.version);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! One finding in text: what, where, why, what to do, and the whole stack.
+
+use std::collections::BTreeSet;
+
+use super::frames;
+use crate::report::model::{Context, Counts, Example, Hazard, Site, StuckCall};
+use crate::report::page::Page;
+use crate::report::units::{count, duration, duration_ms};
+
+/// One site that is a finding.
+pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeSet<String>) {
+    let worst = site
+        .contexts
+        .first()
+        .and_then(|context| context.hazards.first());
+    let (title, rule) = worst.map_or(("", "no rule"), |hazard| (&hazard.title, &hazard.rule));
+    page.paragraph(
+        site.severity.style(),
+        &format!(
+            "{number}. {}: {title} ({rule})",
+            site.severity.name().to_uppercase()
+        ),
+    );
+    page.field("site", &site.id);
+    page.field("counts", &counts(&site.counts));
+    for (index, context) in site.contexts.iter().enumerate() {
+        if index == 0 {
+            details(page, context);
+            hazards(page, &context.hazards, explained);
+        } else {
+            page.field("also", &brief(context));
+        }
+    }
+    frames::chain(page, site);
+    for call in &site.stuck {
+        stuck(page, call);
+    }
+}
+
+/// The task, the inode and the facts of a context.
+fn details(page: &mut Page, context: &Context) {
+    if let Some(example) = &context.example {
+        page.field("filesystem", &filesystem(example));
+        page.field("inode", &inode(example));
+        page.field(
+            "task",
+            &format!(
+                "{}, process {}, thread {}",
+                example.comm, example.process, example.thread
+            ),
+        );
+        if let Some(work) = &example.work {
+            let flags = match work.flags.as_slice() {
+                [] => String::new(),
+                flags => format!(" ({})", flags.join(", ")),
+            };
+            let text = format!("{} on workqueue {}{flags}", work.function, work.workqueue);
+            page.field("worker", &text);
+        }
+        page.field("locks", &locks(example));
+        if let Some(bytes) = example.stack_left_bytes {
+            page.field("stack left", &format!("{bytes} bytes"));
+        }
+    } else {
+        page.field("example", "none was kept");
+    }
+    page.field("facts", &context.facts.yes.join(", "));
+    page.field("unknown", &context.facts.unknown.join(", "));
+}
+
+/// The rules that matched: the worst in full, the milder ones in a line.
+fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>) {
+    let worst = hazards.first().map(|hazard| hazard.severity);
+    for (index, hazard) in hazards.iter().enumerate() {
+        let evidence = hazard.evidence.join(" ");
+        let (severity, title, rule) = (hazard.severity.name(), &hazard.title, &hazard.rule);
+        if Some(hazard.severity) != worst {
+            page.field("and", &format!("{severity}: {title} ({rule}). {evidence}"));
+            continue;
+        }
+        if index > 0 {
+            page.field("and", &format!("{severity}: {title} ({rule})"));
+        }
+        page.field("evidence", &evidence);
+        page.field("waits for", hazard.waits_for.as_deref().unwrap_or_default());
+        if explained.insert(rule.clone()) {
+            page.field("why", &hazard.why);
+            page.field("way out", &hazard.way_out);
+        } else {
+            page.field("why", &format!("see {rule} above"));
+        }
+    }
+}
+
+/// A further context of a site, in a line.
+fn brief(context: &Context) -> String {
+    let rules: Vec<&str> = context
+        .hazards
+        .iter()
+        .map(|hazard| hazard.rule.as_str())
+        .collect();
+    let place = context
+        .example
+        .as_ref()
+        .map(|example| format!(" on {}", filesystem(example)))
+        .unwrap_or_default();
+    format!(
+        "{} ({}){place}: {}; facts: {}",
+        context.severity.name(),
+        rules.join(", "),
+        counts(&context.counts),
+        context.facts.yes.join(", ")
+    )
+}
+
+/// The counts in words.
+fn counts(counts: &Counts) -> String {
+    let mut parts = vec![format!(
+        "{}: {} evicted, {} kept",
+        count(counts.final_puts, "final put"),
+        counts.evicted,
+        counts.kept
+    )];
+    let ended = counts.evicted.saturating_sub(counts.in_flight);
+    if let Some(average) = counts.eviction_total_ns.checked_div(ended) {
+        let longest = duration(counts.eviction_longest_ns);
+        let average = duration(average);
+        parts.push(format!(
+            "evictions took {longest} at most, {average} on average, {} slept",
+            counts.slept
+        ));
+    }
+    if counts.in_flight > 0 {
+        parts.push(format!("{} not ended yet", counts.in_flight));
+    }
+    parts.join("; ")
+}
+
+/// The filesystem of the example.
+fn filesystem(example: &Example) -> String {
+    let inode = &example.inode;
+    format!(
+        "{} on {} ({})",
+        inode.filesystem, inode.superblock, inode.device
+    )
+}
+
+/// The inode of the example.
+fn inode(example: &Example) -> String {
+    let inode = &example.inode;
+    let count = inode
+        .i_count
+        .map(|count| format!(", i_count {count}"))
+        .unwrap_or_default();
+    let written = example
+        .written_ino
+        .map(|ino| format!("; the task writes inode {ino}"))
+        .unwrap_or_default();
+    format!(
+        "{}, i_nlink {}, i_state {}{count}{written}",
+        inode.ino, inode.nlink, inode.i_state
+    )
+}
+
+/// The locks of the example.
+fn locks(example: &Example) -> String {
+    let mut locks: Vec<String> = example
+        .held_locks
+        .iter()
+        .map(|lock| format!("{} ({})", lock.class, lock.mode))
+        .collect();
+    if example.held_locks_left_out > 0 {
+        locks.push(format!("{} more", example.held_locks_left_out));
+    }
+    locks.join(", ")
+}
+
+/// A call that does not come back.
+fn stuck(page: &mut Page, call: &StuckCall) {
+    page.field(
+        "stuck",
+        &format!(
+            "{}, thread {}, for {}, inode {} ({})",
+            call.comm,
+            call.thread,
+            duration_ms(call.age_ms),
+            call.ino,
+            call.device
+        ),
+    );
+    page.field("waits for", call.waits_for.as_deref().unwrap_or_default());
+    if call.stack.is_empty() {
+        page.field("", "its stack could not be read");
+    }
+    for line in &call.stack {
+        page.verbatim(frames::INDENT, line.trim());
+    }
+}

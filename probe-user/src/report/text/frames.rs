@@ -1,0 +1,79 @@
+//! Call chains in text: in full, in the kernel's own form, or in one line.
+
+use crate::report::model::{Frame, Inlined, Site, Source};
+use crate::report::page::{Page, WIDTH};
+
+/// Columns before a frame. The kernel's own form begins with a space, which is one of them.
+pub const INDENT: usize = 5;
+
+/// How many functions of a chain are named in a line.
+const LINE_FRAMES: usize = 4;
+
+/// The chain of a site, `iput`'s caller first, with source lines where they are known.
+pub fn chain(page: &mut Page, site: &Site) {
+    page.field("stack", "iput(), called by");
+    for frame in &site.frames {
+        for inlined in &frame.inlined {
+            let Inlined { function, source } = inlined;
+            located(page, &format!("{function} (inlined)"), source.as_ref());
+        }
+        located(page, &name(frame), frame.source.as_ref());
+    }
+    if site.truncated {
+        page.verbatim(INDENT, "… the kernel's limit may have cut the stack short");
+    }
+}
+
+/// One line for `text` and its source, or two if they do not fit.
+fn located(page: &mut Page, text: &str, source: Option<&Source>) {
+    let Some(Source { file, line }) = source else {
+        return page.verbatim(INDENT, text);
+    };
+    let place = format!("{file}:{line}");
+    if INDENT + text.chars().count() + 2 + place.chars().count() <= WIDTH {
+        page.verbatim(INDENT, &format!("{text}  {place}"));
+    } else {
+        page.verbatim(INDENT, text);
+        page.verbatim(INDENT + 4, &place);
+    }
+}
+
+/// A frame as the kernel prints it, `func+0x1f/0x90 [module]`, and its address if wanted.
+pub fn name(frame: &Frame) -> String {
+    let function = match (&frame.function, frame.size) {
+        (None, _) => "(unknown)".to_owned(),
+        (Some(function), None) => format!("{function}+{:#x}", frame.offset),
+        (Some(function), Some(size)) => format!("{function}+{:#x}/{size:#x}", frame.offset),
+    };
+    let address = frame.address.iter().map(|address| format!(" ({address})"));
+    let module = frame.module.iter().map(|module| format!(" [{module}]"));
+    std::iter::once(function)
+        .chain(module)
+        .chain(address)
+        .collect()
+}
+
+/// A site in one line: where, how often, by which design.
+pub fn line(site: &Site) -> String {
+    let functions: Vec<&str> = site
+        .frames
+        .iter()
+        .take(LINE_FRAMES)
+        .map(|frame| frame.function.as_deref().unwrap_or("?"))
+        .collect();
+    let context = site.contexts.first();
+    let filesystem = context
+        .and_then(|context| context.example.as_ref())
+        .map(|example| format!(" on {}", example.inode.filesystem))
+        .unwrap_or_default();
+    let rule = context
+        .and_then(|context| context.hazards.first())
+        .map(|hazard| format!(" ({})", hazard.rule))
+        .unwrap_or_default();
+    format!(
+        "{} {}x{filesystem}{rule}: {}",
+        site.id,
+        site.counts.final_puts,
+        functions.join(" < ")
+    )
+}

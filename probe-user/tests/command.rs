@@ -1,0 +1,130 @@
+//! The commands that need no kernel, as a user runs them.
+
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+const SCHEMA: &str = include_str!("../../docs/report.schema.json");
+const PAGE: &str = include_str!("../../docs/report.md");
+
+fn lastref(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lastref"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    lastref(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The documented example, in a file.
+fn example(directory: &tempfile::TempDir) -> PathBuf {
+    let json = PAGE.split_once("```json\n").unwrap().1;
+    let json = json.split_once("```").unwrap().0;
+    let path = directory.path().join("report.json");
+    fs::write(&path, json).unwrap();
+    path
+}
+
+#[test]
+fn the_documented_example_is_a_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let schema = serde_json::from_str(SCHEMA).unwrap();
+    let value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert!(jsonschema::is_valid(&schema, &value));
+
+    let path = path.to_str().unwrap();
+    let output = run(&["report", path]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = text(&output.stdout);
+    assert!(report.contains("DEADLOCK: "), "{report}");
+    assert!(!report.contains('\x1b'), "no colour without a terminal");
+
+    let output = run(&["report", "--format", "json", path]);
+    let again: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(again, value);
+}
+
+#[test]
+fn bad_reports_are_told_with_status_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let good = fs::read(&path).unwrap();
+    for (bytes, expected) in [
+        (&good[..good.len() - 9], "is cut short"),
+        (b"\0", "is not a lastref report"),
+        (b"", "is empty"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let output = run(&["report", path.to_str().unwrap()]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            output.stdout.is_empty() && error.contains(expected),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let missing = directory.path().join("missing");
+    let output = run(&["report", missing.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn the_schema_is_the_documented_one() {
+    let output = run(&["schema"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        text(&output.stdout) == SCHEMA,
+        "docs/report.schema.json is out of date"
+    );
+}
+
+#[test]
+fn rules_are_explained() {
+    let output = run(&["hazards"]);
+    assert!(text(&output.stdout).contains("writeback-self-wait"));
+    let output = run(&["hazards", "writeback-self-wait"]);
+    assert!(text(&output.stdout).contains("writeback_this_inode"));
+    let output = run(&["hazards", "no-such-rule"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("`lastref hazards` lists them"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = lastref(&["schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut error = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut error)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{error}");
+    assert!(error.is_empty(), "{error}");
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = lastref(&["schema"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("standard output"));
+}
