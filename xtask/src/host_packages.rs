@@ -1,0 +1,75 @@
+//! Debian packages that this machine needs, each with what for; only missing ones are installed.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::context::Context;
+use crate::progress::{output_of, run_logged, step};
+
+/// Package and purpose.
+const PACKAGES: [(&str, &str); 14] = [
+    ("busybox-static", "the guests' initramfs"),
+    ("ca-certificates", "downloads by Cargo and pip"),
+    (
+        "debian-archive-keyring",
+        "packages and toolchains of other suites",
+    ),
+    ("debootstrap", "toolchains of other suites"),
+    ("dpkg", "comparing versions, unpacking packages"),
+    ("file", "virtme-ng reads a kernel's release with it"),
+    ("gcc", "linking Rust programs"),
+    ("kmod", "depmod for unpacked kernels, insmod in guests"),
+    ("libc6-dev", "linking Rust programs"),
+    ("python3-venv", "virtme-ng's own environment"),
+    ("qemu-system-x86", "the guests"),
+    // Without udev nothing loads virtio_console in a guest whose kernel has it as a module,
+    // and the guest's output is lost.
+    ("udev", "loading drivers in the guests"),
+    ("xz-utils", "compressed kernel modules"),
+    ("zstd", "compressed kernel modules"),
+];
+
+/// Installs what is missing.
+pub fn install(context: &Context) -> Result<()> {
+    step("Debian packages", || {
+        let mut missing = Vec::new();
+        for (package, purpose) in PACKAGES {
+            if !is_installed(package) {
+                eprintln!("    {package} is missing: {purpose}");
+                missing.push(package);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "packages can be installed by root only: apt-get install {}",
+            missing.join(" ")
+        );
+        let log = context.cache.join("logs/packages.log");
+        run_logged("apt-get update", apt_get().arg("update"), &log)
+            .context("the machine's own package lists cannot be fetched")?;
+        run_logged(
+            "apt-get install",
+            apt_get()
+                .args(["install", "--yes", "--no-install-recommends"])
+                .args(&missing),
+            &log,
+        )
+    })
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C");
+    command
+}
+
+fn is_installed(package: &str) -> bool {
+    output_of(Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]))
+        .is_ok_and(|status| status.trim() == "installed")
+}

@@ -1,0 +1,238 @@
+//! The lab inside a guest: loads the module and runs the scenarios of a plan while `lastref` watches.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::Args;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::session::{Plan, PlannedSession, SessionResult};
+use crate::progress::{output_of, read_lossy, tail};
+
+const CONTROL: &str = "/sys/kernel/debug/lastref_lab";
+/// Everything takes long under emulation, with other guests beside.
+const READY: Duration = Duration::from_mins(3);
+const SCENARIO: Duration = Duration::from_mins(2);
+const STOPPED: Duration = Duration::from_mins(3);
+const POLL: Duration = Duration::from_millis(50);
+/// `--stuck-after`, and how long hanging calls are then watched.
+const STUCK_AFTER: &str = "2s";
+const STUCK_WATCHED: Duration = Duration::from_secs(5);
+
+/// Options of the hidden subcommand that runs inside the guest.
+#[derive(Debug, Args)]
+pub struct GuestLab {
+    /// The plan, as JSON
+    plan: PathBuf,
+}
+
+/// Carries out the plan. What goes wrong in a session is written down, and the next one starts.
+pub fn run(options: &GuestLab) -> Result<u8> {
+    let text = fs::read_to_string(&options.plan)
+        .with_context(|| format!("{} cannot be read", options.plan.display()))?;
+    let plan: Plan = serde_json::from_str(&text).context("the plan cannot be understood")?;
+    output_of(Command::new("insmod").arg(&plan.module))
+        .context("the lab's module cannot be loaded")?;
+    let mut results = Vec::new();
+    note(
+        &plan,
+        &mut results,
+        "module",
+        check_impossible(&plan.impossible),
+    )?;
+    for session in &plan.sessions {
+        println!("session {}", session.name);
+        note(
+            &plan,
+            &mut results,
+            &session.name,
+            run_session(&plan, session),
+        )?;
+    }
+    Ok(0)
+}
+
+/// Writes the results down after each session: the next one may take the guest with it.
+fn note(
+    plan: &Plan,
+    results: &mut Vec<SessionResult>,
+    name: &str,
+    outcome: Result<Vec<String>>,
+) -> Result<()> {
+    results.push(SessionResult {
+        name: name.to_string(),
+        problems: outcome.unwrap_or_else(|error| vec![format!("{error:#}")]),
+    });
+    let path = plan.output.join("sessions.json");
+    fs::write(&path, serde_json::to_string_pretty(results)?)
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// The module must refuse what the table says is impossible on this kernel, if only it is the
+/// kernel that makes it so, and nothing else.
+fn check_impossible(impossible: &BTreeSet<String>) -> Result<Vec<String>> {
+    let list = fs::read_to_string(Path::new(CONTROL).join("scenarios"))
+        .context("the module's list of scenarios cannot be read")?;
+    let mut problems = Vec::new();
+    for line in list.lines() {
+        let (name, refused) = match line.split_once(" unsupported: ") {
+            Some((name, _)) => (name, true),
+            None => (line, false),
+        };
+        if refused && !impossible.contains(name) {
+            problems.push(format!(
+                "the module does not support {name}, the table does"
+            ));
+        }
+        if refused && trigger(name, 1) != Err(Errno::OPNOTSUPP) {
+            problems.push(format!(
+                "the module runs {name}, which it lists as unsupported"
+            ));
+        }
+    }
+    if trigger("no_such_scenario", 1) != Err(Errno::NOENT) {
+        problems.push("the module accepts a scenario that it does not have".to_string());
+    }
+    Ok(problems)
+}
+
+fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
+    let mut watcher = Watcher::start(plan, session)?;
+    let mut problems = Vec::new();
+    for (name, count) in &session.scenarios {
+        match run_scenario(name, *count) {
+            Ok(()) => {}
+            Err(Failure::Refused(error)) => problems.push(format!("{name} failed: {error}")),
+            Err(Failure::Hangs) => {
+                problems.push(format!("{name} did not return; the session ends here"));
+                break;
+            }
+        }
+    }
+    if session.stuck {
+        thread::sleep(STUCK_WATCHED);
+    }
+    let status = watcher.stop()?;
+    // 0 is no findings, 1 is findings, 5 an incomplete picture, which the report tells as well.
+    if !matches!(status.code(), Some(0 | 1 | 5)) {
+        problems.push(format!(
+            "lastref ended with {status}: {}",
+            watcher.log_tail()
+        ));
+    }
+    Ok(problems)
+}
+
+/// Why a scenario did not run as it should.
+enum Failure {
+    Refused(Errno),
+    Hangs,
+}
+
+/// Runs a scenario in a thread of its own: should it hang, only that thread does.
+fn run_scenario(name: &str, count: u64) -> Result<(), Failure> {
+    let (sender, receiver) = channel();
+    let owned = name.to_string();
+    thread::spawn(move || sender.send(trigger(&owned, count)));
+    match receiver.recv_timeout(SCENARIO) {
+        Ok(result) => result.map_err(Failure::Refused),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Failure::Hangs),
+    }
+}
+
+fn trigger(name: &str, count: u64) -> Result<(), Errno> {
+    fs::write(Path::new(CONTROL).join("run"), format!("{name} {count}\n"))
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// A running `lastref`.
+struct Watcher {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Watcher {
+    /// Starts it and waits until its probes are attached.
+    fn start(plan: &Plan, session: &PlannedSession) -> Result<Self> {
+        let ready = plan.output.join(format!("{}.ready", session.name));
+        let log = plan.output.join(format!("{}.log", session.name));
+        let output =
+            File::create(&log).with_context(|| format!("{} cannot be created", log.display()))?;
+        let errors = output.try_clone().context("a file cannot be shared")?;
+        let child = Command::new(&plan.lastref)
+            .arg("watch")
+            .args(["--attach", &session.attach.to_string()])
+            .args(["--level", &session.level.to_string()])
+            .args(["--interval", "1s", "--stuck-after", STUCK_AFTER, "--all"])
+            .arg("--ready-file")
+            .arg(&ready)
+            .arg("--output")
+            .arg(plan.output.join(format!("{}.json", session.name)))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", plan.lastref.display()))?;
+        let mut watcher = Self { child, log };
+        let start = Instant::now();
+        while !ready.exists() {
+            if let Some(status) = watcher.status()? {
+                bail!(
+                    "lastref ended with {status} before it was ready: {}",
+                    watcher.log_tail()
+                );
+            }
+            if start.elapsed() > READY {
+                // Nothing to be done if it is gone already.
+                let _ = watcher.child.kill();
+                bail!("lastref was not ready in time: {}", watcher.log_tail());
+            }
+            thread::sleep(POLL);
+        }
+        Ok(watcher)
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .context("lastref cannot be waited for")
+    }
+
+    /// Ends it as a user would, and waits for its report.
+    fn stop(&mut self) -> Result<ExitStatus> {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| anyhow!("lastref has no process id"))?;
+        if self.status()?.is_none() {
+            kill_process(pid, Signal::INT).context("lastref cannot be interrupted")?;
+        }
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.status()? {
+                return Ok(status);
+            }
+            if start.elapsed() >= STOPPED {
+                // Nothing to be done if it is gone already.
+                let _ = self.child.kill();
+            }
+            ensure!(
+                start.elapsed() < STOPPED,
+                "lastref did not end after SIGINT: {}",
+                self.log_tail()
+            );
+            thread::sleep(POLL);
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        tail(&read_lossy(&self.log), 20)
+    }
+}

@@ -1,0 +1,329 @@
+//! `lab/scenarios.toml`: what must be said of each scenario, on which kernel, attached how.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::session::{Attach, Level};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenarios {
+    unknown: Vec<Unknown>,
+    scenario: Vec<Scenario>,
+}
+
+/// Facts that a kernel, a way to attach or a level cannot tell.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unknown {
+    #[serde(flatten)]
+    place: Place,
+    facts: BTreeSet<String>,
+}
+
+/// Where something holds; what is not named is anywhere.
+#[derive(Debug, Deserialize)]
+struct Place {
+    kernels: Option<BTreeSet<String>>,
+    attach: Option<Attach>,
+    level: Option<Level>,
+    /// For readers of the file; every entry has to have it.
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    name: String,
+    count: u64,
+    severity: Severity,
+    rule: Option<String>,
+    yes: BTreeSet<String>,
+    #[serde(default)]
+    may: BTreeSet<String>,
+    #[serde(default)]
+    unknown: BTreeSet<String>,
+    outcome: Outcome,
+    #[serde(default)]
+    not_on: BTreeMap<String, String>,
+    #[serde(default)]
+    except: Vec<Except>,
+}
+
+/// What replaces a scenario's expectation in some places.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Except {
+    #[serde(flatten)]
+    place: Place,
+    severity: Option<Severity>,
+    rule: Option<String>,
+    yes: Option<BTreeSet<String>>,
+}
+
+/// How bad a report says that something is, mildest first.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Nothing speaks against it.
+    Benign,
+    /// By design.
+    Expected,
+    /// The mildest finding.
+    Latent,
+    /// Can go wrong.
+    Risky,
+    /// Breaks a rule of the kernel.
+    Unsafe,
+    /// Waits for itself.
+    Deadlock,
+}
+
+impl Severity {
+    /// Whether a site this bad is a finding.
+    pub fn is_finding(self) -> bool {
+        self >= Self::Latent
+    }
+}
+
+impl fmt::Display for Severity {
+    /// As reports spell it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Benign => "benign",
+            Self::Expected => "expected",
+            Self::Latent => "latent",
+            Self::Risky => "risky",
+            Self::Unsafe => "unsafe",
+            Self::Deadlock => "deadlock",
+        })
+    }
+}
+
+/// What becomes of the inode.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Evicted by the put.
+    Evicted,
+    /// Kept on the LRU.
+    Kept,
+    /// Being evicted for ever.
+    Stuck,
+    /// It was not the last reference: no report may know of it.
+    Unseen,
+}
+
+/// What must be said of one scenario in one session.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expectation {
+    /// The scenario.
+    pub name: String,
+    /// How often it is run.
+    pub count: u64,
+    /// The severity of every context.
+    pub severity: Severity,
+    /// A hazard of that severity.
+    pub rule: Option<String>,
+    /// Facts that are true.
+    pub yes: BTreeSet<String>,
+    /// Facts that may be true.
+    pub may: BTreeSet<String>,
+    /// Facts that cannot be told.
+    pub unknown: BTreeSet<String>,
+    /// What becomes of the inode.
+    pub outcome: Outcome,
+}
+
+/// The facts that leave a call benign by its facts alone.
+const INNOCENT: [&str; 2] = ["unlinked", "inode_dirty"];
+
+impl Expectation {
+    /// Whether the put is only counted, and its chain not looked at.
+    pub fn is_only_counted(&self) -> bool {
+        self.severity == Severity::Benign
+            && self
+                .yes
+                .iter()
+                .all(|fact| INNOCENT.contains(&fact.as_str()))
+    }
+}
+
+impl Place {
+    fn holds(&self, kernel: &str, attach: Attach, level: Level) -> bool {
+        self.kernels
+            .as_ref()
+            .is_none_or(|names| names.contains(kernel))
+            && self.attach.is_none_or(|wanted| wanted == attach)
+            && self.level.is_none_or(|wanted| wanted == level)
+    }
+}
+
+impl Scenarios {
+    /// Reads and checks the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::parse(&text)
+            .with_context(|| format!("{} is not a table of scenarios", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let table: Self = toml::from_str(text)?;
+        let mut names = BTreeSet::new();
+        for scenario in &table.scenario {
+            let name = &scenario.name;
+            ensure!(names.insert(name), "scenario {name} is there twice");
+            ensure!(is_prime(scenario.count), "the count of {name} is no prime");
+            ensure!(
+                scenario.severity == Severity::Benign || scenario.rule.is_some(),
+                "{name} is not benign and has no rule"
+            );
+        }
+        Ok(table)
+    }
+
+    /// What a kernel must be reported to do, attached one way, at one level.
+    pub fn expectations(&self, kernel: &str, attach: Attach, level: Level) -> Vec<Expectation> {
+        let unknown: BTreeSet<String> = self
+            .unknown
+            .iter()
+            .filter(|unknown| unknown.place.holds(kernel, attach, level))
+            .flat_map(|unknown| unknown.facts.iter().cloned())
+            .collect();
+        self.scenario
+            .iter()
+            .filter(|scenario| !scenario.not_on.contains_key(kernel))
+            .map(|scenario| scenario.expectation(kernel, attach, level, &unknown))
+            .collect()
+    }
+
+    /// The scenarios that a kernel cannot run.
+    pub fn impossible(&self, kernel: &str) -> BTreeSet<String> {
+        self.scenario
+            .iter()
+            .filter(|scenario| scenario.not_on.contains_key(kernel))
+            .map(|scenario| scenario.name.clone())
+            .collect()
+    }
+}
+
+impl Scenario {
+    fn expectation(
+        &self,
+        kernel: &str,
+        attach: Attach,
+        level: Level,
+        unknown: &BTreeSet<String>,
+    ) -> Expectation {
+        let mut expectation = Expectation {
+            name: self.name.clone(),
+            count: self.count,
+            severity: self.severity,
+            rule: self.rule.clone(),
+            yes: self.yes.clone(),
+            may: self.may.clone(),
+            unknown: unknown | &self.unknown,
+            outcome: self.outcome,
+        };
+        for except in &self.except {
+            if !except.place.holds(kernel, attach, level) {
+                continue;
+            }
+            if let Some(severity) = except.severity {
+                expectation.severity = severity;
+                expectation.rule.clone_from(&except.rule);
+            }
+            if let Some(yes) = &except.yes {
+                expectation.yes.clone_from(yes);
+            }
+        }
+        expectation.yes = &expectation.yes - &expectation.unknown;
+        expectation
+    }
+}
+
+fn is_prime(number: u64) -> bool {
+    number > 1
+        && (2..number)
+            .take_while(|n| n * n <= number)
+            .all(|n| !number.is_multiple_of(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../lab/scenarios.toml");
+
+    fn one(kernel: &str, attach: Attach, name: &str) -> Option<Expectation> {
+        let table = Scenarios::parse(TABLE).unwrap();
+        let all = table.expectations(kernel, attach, Level::Final);
+        all.into_iter().find(|expectation| expectation.name == name)
+    }
+
+    #[test]
+    fn the_file_and_the_module_have_the_same_scenarios() {
+        let module = include_str!("../../../lab/module/table.c");
+        let table = Scenarios::parse(TABLE).unwrap();
+        let row =
+            regex::Regex::new(r"(?m)^\tLAB_\w+\((?:.*, )?(\w+)(?:, (?:RT_\w+|.*))?\),$").unwrap();
+        let listed: BTreeSet<String> = row
+            .captures_iter(module)
+            .map(|found| found[0].to_string())
+            .collect();
+        assert_eq!(listed.len(), table.scenario.len());
+        for scenario in &table.scenario {
+            let word = regex::Regex::new(&format!(r"\b{}\b", scenario.name)).unwrap();
+            assert!(
+                listed.iter().any(|row| word.is_match(row)),
+                "{}",
+                scenario.name
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_kernel_cannot_tell_is_not_expected_of_it() {
+        let plain = one("6.12", Attach::Kprobe, "spinlock").unwrap();
+        assert_eq!(plain.severity, Severity::Unsafe);
+        assert!(plain.yes.contains("preempt_disabled") && !plain.yes.contains("lock_held"));
+        let old = one("5.10", Attach::Kprobe, "spinlock").unwrap();
+        assert_eq!(old.severity, Severity::Benign);
+        assert_eq!(old.rule, None);
+        assert!(old.unknown.contains("preempt_disabled") && !old.yes.contains("preempt_disabled"));
+        assert!(one("6.12-rt", Attach::Kprobe, "spinlock").is_none());
+        let lockdep = one("7.3-lockdep", Attach::Kprobe, "mutex_held").unwrap();
+        assert_eq!(lockdep.rule.as_deref(), Some("held-lock"));
+    }
+
+    #[test]
+    fn what_is_benign_by_its_facts_is_only_counted() {
+        let counted = |kernel, name| one(kernel, Attach::Kprobe, name).unwrap().is_only_counted();
+        assert!(counted("6.1", "process_linked"));
+        assert!(counted("6.1", "mutex_held"));
+        assert!(!counted("7.3-lockdep", "mutex_held"));
+        assert!(!counted("6.1", "process_nested"));
+    }
+
+    #[test]
+    fn an_exception_may_be_for_one_way_to_attach() {
+        let kprobe = one("5.10", Attach::Kprobe, "spinlock_irqsave").unwrap();
+        assert_eq!(kprobe.severity, Severity::Unsafe);
+        let fentry = one("5.10", Attach::Fentry, "spinlock_irqsave").unwrap();
+        assert_eq!(fentry.severity, Severity::Benign);
+    }
+
+    #[test]
+    fn primes() {
+        let primes: Vec<u64> = (0..20).filter(|n| is_prime(*n)).collect();
+        assert_eq!(primes, [2, 3, 5, 7, 11, 13, 17, 19]);
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask lab`: the lab on one kernel, whole or some of its scenarios.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::context::Context;
+use crate::tally::Tally;
+use crate::{agent, lab};
+
+/// Options of `lab`.
+#[derive(Debug, Args)]
+pub struct Lab {
+    /// Kernel to run it on (see kernels.toml)
+    #[arg(long)]
+    kernel: String,
+    /// A built lastref, instead of building it
+    #[arg(long, value_name = "PATH")]
+    lastref: Option<PathBuf>,
+    /// Scenarios to run (see lab/scenarios.toml); all if none is named
+    scenarios: Vec<String>,
+}
+
+/// Runs it and prints the tally last; 1 if anything is not as it must be.
+pub fn run(context: &Context, options: &Lab) -> Result<u8> {
+    let lastref = match &options.lastref {
+        Some(path) => path.clone(),
+        None => agent::build(context)?,
+    };
+    let summary = lab::run(context, &options.kernel, &lastref, &options.scenarios)?;
+    let (mut passed, mut failed) = (0, summary.problems.len());
+    for session in &summary.sessions {
+        failed += session.judgement.problems.len();
+        for verdict in &session.judgement.verdicts {
+            if verdict.problems.is_empty() {
+                passed += 1;
+            } else {
+                failed += 1;
+            }
+        }
+    }
+    let tally = Tally {
+        passed,
+        failed: u64::try_from(failed)?,
+        skipped: 0,
+    };
+    println!("{tally}");
+    Ok(u8::from(!summary.passed()))
+}

@@ -1,0 +1,98 @@
+//! Development tasks of lastref: `cargo xtask --help`.
+
+mod agent;
+mod apt;
+mod build_kernel;
+mod children;
+mod context;
+mod demo;
+mod guest;
+mod guest_command;
+mod host_packages;
+mod kernels;
+mod kvm;
+mod lab;
+mod lab_task;
+mod module;
+mod progress;
+mod rust_src;
+mod setup;
+mod table;
+mod tally;
+mod test;
+mod toolchain;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+
+/// Development tasks of lastref.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Make a bare Debian machine ready: packages, tools, kernels
+    Setup(setup::Setup),
+    /// Let a flusher hang on its own inode in a guest, and show lastref's report of it
+    Demo(demo::Demo),
+    /// Test everything: formatting, clippy, unit tests, the lab on every kernel
+    Test(test::Test),
+    /// Run the lab on one kernel
+    Lab(lab_task::Lab),
+    /// Run a command as root in a guest and return its status
+    Vm(vm::Vm),
+    /// Build the static binary to hand out
+    Dist,
+    /// Build the lab's kernel module for a kernel and print where it is
+    #[command(hide = true)]
+    Module(Module),
+    /// The lab's part inside a guest
+    #[command(hide = true)]
+    GuestLab(lab::inside::GuestLab),
+}
+
+#[derive(Debug, Args)]
+struct Module {
+    /// Kernel to build for (see kernels.toml)
+    #[arg(long)]
+    kernel: String,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(task: Task) -> Result<u8> {
+    match task {
+        Task::Setup(options) => setup::run(&Context::find()?, &options),
+        Task::Demo(options) => demo::run(&Context::find()?, &options),
+        Task::Test(options) => test::run(&Context::find()?, &options),
+        Task::Lab(options) => lab_task::run(&Context::find()?, &options),
+        Task::Vm(options) => vm::run(&Context::find()?, &options),
+        Task::Dist => agent::dist(&Context::find()?),
+        Task::Module(options) => build_module(&Context::find()?, &options),
+        // A guest cannot write to this machine's cache, and needs nothing of it.
+        Task::GuestLab(options) => lab::inside::run(&options),
+    }
+}
+
+fn build_module(context: &Context, options: &Module) -> Result<u8> {
+    let kernel = kernels::named(context, &options.kernel)?;
+    println!("{}", module::build_lab(context, &kernel)?.display());
+    Ok(0)
+}

@@ -1,0 +1,291 @@
+//! `cargo xtask test`: everything there is to test, in stages, with one tally at the end.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::context::Context;
+use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
+use crate::tally::Tally;
+use crate::{agent, setup};
+
+/// What `--quick` keeps to.
+const QUICK_KERNEL: &str = "7.3";
+/// Guests are emulated on two virtual CPUs each; more than this at once only wait for each other.
+const SIDE_BY_SIDE: usize = 2;
+const BPF_TARGET: &str = "bpfel-unknown-none";
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Keep to one kernel
+    #[arg(long, conflicts_with = "kernels")]
+    quick: bool,
+    /// Kernel to test on (see kernels.toml); all if none is named
+    #[arg(long = "kernel", value_name = "NAME")]
+    kernels: Vec<String>,
+}
+
+/// A finished stage.
+#[derive(Debug)]
+struct Done {
+    name: String,
+    took: Duration,
+    tally: Tally,
+}
+
+type Check = fn(&Context, &str) -> Tally;
+
+/// The stages before the guests.
+const STAGES: [(&str, Check); 3] = [("fmt", fmt), ("clippy", clippy), ("unit", unit)];
+
+/// Runs all stages; 1 if anything failed.
+pub fn run(context: &Context, options: &Test) -> Result<u8> {
+    let start = Instant::now();
+    let names = if options.quick {
+        vec![QUICK_KERNEL.to_string()]
+    } else {
+        options.kernels.clone()
+    };
+    let kernels: Vec<String> = setup::ready(context, &names, false)?
+        .into_iter()
+        .map(|kernel| kernel.name)
+        .collect();
+    let mut done: Vec<Done> = STAGES
+        .iter()
+        .map(|(name, check)| stage(name, || check(context, name)))
+        .collect();
+    done.extend(labs(context, &kernels)?);
+    Ok(summary(&done, start.elapsed()))
+}
+
+fn stage(name: &str, check: impl FnOnce() -> Tally) -> Done {
+    println!("== {name}");
+    let start = Instant::now();
+    finish(name, start, check())
+}
+
+fn finish(name: &str, start: Instant, tally: Tally) -> Done {
+    println!("{name}: {}", elapsed(start));
+    println!("{tally}");
+    Done {
+        name: name.to_string(),
+        took: start.elapsed(),
+        tally,
+    }
+}
+
+/// Prints the table of stages and returns the exit status.
+fn summary(done: &[Done], took: Duration) -> u8 {
+    let mut total = Tally::default();
+    println!("== summary");
+    for stage in done {
+        let verdict = if stage.tally.failed == 0 {
+            "ok  "
+        } else {
+            "FAIL"
+        };
+        println!(
+            "{verdict} {:<20} {:>12}  {}",
+            stage.name,
+            seconds(stage.took),
+            stage.tally
+        );
+        total.add(stage.tally);
+    }
+    println!("all: {}", seconds(took));
+    println!("{total}");
+    u8::from(total.failed > 0)
+}
+
+fn fmt(context: &Context, stage: &str) -> Tally {
+    one(
+        context,
+        stage,
+        cargo(context).args(["fmt", "--all", "--check"]),
+    )
+}
+
+fn clippy(context: &Context, stage: &str) -> Tally {
+    const STRICT: [&str; 3] = ["--", "-D", "warnings"];
+    let mut tally = one(
+        context,
+        stage,
+        cargo(context)
+            .args([
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--exclude",
+                "probe-ebpf",
+                "--all-targets",
+            ])
+            .args(STRICT),
+    );
+    // As probe-user/build.rs builds it: stable rustc, `core` from source.
+    tally.add(one(
+        context,
+        stage,
+        cargo(context)
+            .args([
+                "clippy",
+                "--quiet",
+                "--locked",
+                "-Z",
+                "build-std=core",
+                "--package",
+                "probe-ebpf",
+            ])
+            .args(["--target", BPF_TARGET, "--target-dir"])
+            .arg(context.target().join("bpf-clippy"))
+            .args(STRICT)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                "--cfg=bpf_target_arch=\"x86_64\"",
+            ),
+    ));
+    tally
+}
+
+fn unit(context: &Context, stage: &str) -> Tally {
+    let log = context.cache.join("logs/test-unit.log");
+    let result = run_logged(
+        stage,
+        cargo(context).args([
+            "test",
+            "--quiet",
+            "--locked",
+            "--no-fail-fast",
+            "--package",
+            "probe-common",
+            "--package",
+            "probe-user",
+            "--package",
+            "xtask",
+        ]),
+        &log,
+    );
+    let mut tally = Tally::of_test_programs(&read_lossy(&log));
+    if let Err(error) = result {
+        println!("{}", tail(&read_lossy(&log), 200));
+        println!("{error:#}");
+        // Tests that did not even compile are not counted among those that failed.
+        if tally.failed == 0 {
+            tally.failed = 1;
+        }
+    }
+    tally
+}
+
+/// A check that is one command: what it printed is shown if it fails.
+fn one(context: &Context, stage: &str, command: &mut Command) -> Tally {
+    let log = context.cache.join(format!("logs/test-{stage}.log"));
+    let result = run_logged(stage, command, &log);
+    if let Err(error) = &result {
+        println!("{}", tail(&read_lossy(&log), 200));
+        println!("{error:#}");
+    }
+    Tally::of(result.is_ok())
+}
+
+fn cargo(context: &Context) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(&context.root)
+        .env("CARGO_TERM_COLOR", "never");
+    command
+}
+
+/// The lab on each kernel, each in a process of its own whose output is shown in one piece.
+fn labs(context: &Context, kernels: &[String]) -> Result<Vec<Done>> {
+    let lastref = match agent::build(context) {
+        Ok(lastref) => lastref,
+        Err(error) => {
+            println!("{error:#}");
+            return Ok(kernels
+                .iter()
+                .map(|kernel| finish(&lab_name(kernel), Instant::now(), Tally::of(false)))
+                .collect());
+        }
+    };
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    let waiting = Mutex::new(kernels.iter());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE.min(kernels.len()) {
+            scope.spawn(|| {
+                let next = || {
+                    waiting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .next()
+                };
+                while let Some(kernel) = next() {
+                    let start = Instant::now();
+                    let (output, tally) = lab(context, &program, &lastref, kernel);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    println!("== {}\n{}", lab_name(kernel), output.trim_end());
+                    done.push(finish(&lab_name(kernel), start, tally));
+                }
+            });
+        }
+    });
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn lab_name(kernel: &str) -> String {
+    format!("lab {kernel}")
+}
+
+fn lab(context: &Context, program: &Path, lastref: &Path, kernel: &str) -> (String, Tally) {
+    let log = context.cache.join(format!("logs/lab-{kernel}.log"));
+    let result = run_logged(
+        &lab_name(kernel),
+        Command::new(program)
+            .args(["lab", "--kernel", kernel, "--lastref"])
+            .arg(lastref)
+            .current_dir(&context.root),
+        &log,
+    );
+    let text = read_lossy(&log);
+    match Tally::parse(&tail(&text, 1)) {
+        // Its closing line is printed as the stage's.
+        Some(tally) if tally.failed > 0 || result.is_ok() => {
+            let lines = text.trim_end().lines().count().saturating_sub(1);
+            let body: Vec<&str> = text.lines().take(lines).collect();
+            (body.join("\n"), tally)
+        }
+        _ => {
+            let problem = result
+                .err()
+                .map_or_else(String::new, |error| format!("{error:#}"));
+            (format!("{text}\n{problem}"), Tally::of(false))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_fails_all() {
+        let done = |failed| Done {
+            name: "x".to_string(),
+            took: Duration::ZERO,
+            tally: Tally {
+                passed: 5,
+                failed,
+                skipped: 0,
+            },
+        };
+        assert_eq!(summary(&[done(0), done(0)], Duration::ZERO), 0);
+        assert_eq!(summary(&[done(0), done(1)], Duration::ZERO), 1);
+    }
+}
