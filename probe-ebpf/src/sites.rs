@@ -5,9 +5,7 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated},
 };
-use probe_common::{
-    AddressRange, FRAMES_MAX, Loss, SampleRecord, SiteCounts, SiteKey, StackRecord,
-};
+use probe_common::{AddressRange, Loss, SampleRecord, SiteCounts, SiteKey, StackRecord};
 
 use crate::{
     entry::Entry,
@@ -24,7 +22,7 @@ const OWN_FRAMES_MAX: usize = 6;
 /// What is inserted for a new aggregate: too large for the program's stack.
 static ZERO_COUNTS: SiteCounts = SiteCounts::ZERO;
 
-/// Folds `value` into `hash`.
+/// Folds `value` into `hash`; zero into zero is zero.
 #[inline(always)]
 pub fn mix(hash: u64, value: u64) -> u64 {
     // The odd number nearest to 2^64 over the golden ratio: spreads neighbouring values.
@@ -100,20 +98,22 @@ pub fn is_other_eviction(stack: &mut StackRecord) -> bool {
     }
 }
 
-/// Hash of the chain from `iput`'s caller outwards: the same for every way to attach.
+/// Hash of the chain from `iput`'s caller outwards: the same for every way to attach. The
+/// frames before it are made zero, and [`mix`] keeps a zero hash for a zero value.
 #[inline(always)]
 fn hash_stack(stack: &mut StackRecord) -> u64 {
-    let first = reload(&mut stack.first) as usize;
-    let end = reload(&mut stack.end) as usize;
+    let first = reload(&mut stack.first);
+    let end = reload(&mut stack.end);
+    for (index, frame) in stack.frames.iter_mut().take(OWN_FRAMES_MAX + 2).enumerate() {
+        if (index as u32) < first {
+            *frame = 0;
+        }
+    }
     let mut hash = 0;
-    for step in 0..FRAMES_MAX {
-        let index = first.wrapping_add(step);
-        if index >= end {
+    for (index, frame) in stack.frames.iter().enumerate() {
+        if index as u32 >= end {
             break;
         }
-        let Some(frame) = stack.frames.get(index) else {
-            break;
-        };
         hash = mix(hash, *frame);
     }
     // 0 stands for "no stack".
