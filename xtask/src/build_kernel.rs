@@ -25,9 +25,7 @@ const BUILD: &str = r#"
     build() {
         make CC="$compiler" HOSTCC="$compiler" KBUILD_BUILD_USER=lastref KBUILD_BUILD_HOST=lab "$@"
     }
-    build tinyconfig
-    ./scripts/kconfig/merge_config.sh -m .config "$fragment"
-    build olddefconfig
+    build KCONFIG_ALLCONFIG="$fragment" allnoconfig
     # A line of the fragment that another option switched off again would make this another kernel.
     lost=$(grep '=y$' "$fragment" | grep -vxFf .config || true)
     if [ -n "$lost" ]; then

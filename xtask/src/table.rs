@@ -53,7 +53,7 @@ pub enum Kind {
     Built {
         /// The source package.
         source: String,
-        /// The fragment laid over tinyconfig, relative to the checkout.
+        /// The options that are on, relative to the checkout: allnoconfig's fragment.
         config: PathBuf,
     },
 }
