@@ -81,7 +81,8 @@ static ssize_t lab_run_write(struct file *file, const char __user *from, size_t 
 
 static const struct file_operations lab_run_operations = {
 	.owner	= THIS_MODULE,
-	.open	= nonseekable_open,
+	/* no file position, so that write(2) does not hold f_pos_lock around a scenario */
+	.open	= stream_open,
 	.write	= lab_run_write,
 };
 

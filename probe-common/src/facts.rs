@@ -164,6 +164,14 @@ impl Facts {
 /// true of most puts by design.
 const INNOCENT: u64 = Fact::InodeDirty.bit() | Fact::Unlinked.bit();
 
+impl Fact {
+    /// Whether the fact says nothing about danger by itself.
+    #[must_use]
+    pub const fn is_innocent(self) -> bool {
+        INNOCENT & self.bit() != 0
+    }
+}
+
 impl Facts {
     /// Whether nothing that is known speaks against the call: a user task that holds nothing
     /// and is in no special scope. Such calls are counted without a stack.

@@ -153,6 +153,8 @@ layout! {
         evict: [AddressRange; PARTS_MAX] = [AddressRange { start: 0, end: 0 }; PARTS_MAX],
         /// The functions other than `iput` that call `evict` directly.
         evict_callers: [AddressRange; CALLERS_MAX] = [AddressRange { start: 0, end: 0 }; CALLERS_MAX],
+        /// 1 if `evict_callers` could be worked out.
+        evict_callers_known: u64 = 0,
         /// `__per_cpu_offset[]`: what to add to a per-CPU symbol for each CPU.
         per_cpu_offset: u64 = 0,
         /// The per-CPU preempt count: symbol address plus the field's offset in it.

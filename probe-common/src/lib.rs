@@ -4,6 +4,10 @@
 //! was written in. Everything is `#[repr(C)]`, has no padding that is not spelled out, and
 //! its size is asserted at compile time.
 #![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined becomes a BPF function of its own, which older verifiers follow badly"
+)]
 
 mod facts;
 mod layout;
@@ -13,6 +17,7 @@ pub use facts::{ALL_FACTS, Fact, Facts};
 pub use layout::{ABSENT, AddressRange, CALLERS_MAX, KernelLayout, PARTS_MAX};
 pub use record::{
     Baseline, CLASS_NAME_LEN, COMM_LEN, Calibration, Control, DURATION_BUCKETS, FRAMES_MAX,
-    HELD_LOCKS_MAX, HeldLock, InFlight, InFlightKey, Loss, MARKS_MAX, Mark, MarkKind, NAME_LEN,
-    Readings, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskMarks, Totals, UNKNOWN,
+    HELD_LOCKS_MAX, HeldLock, InFlight, InFlightKey, LastBenign, Loss, MARKS_MAX, Mark, MarkKind,
+    NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskMarks,
+    Totals, UNKNOWN,
 };

@@ -3,8 +3,10 @@
 use crate::Facts;
 
 /// Room for the frames of one stack: the next power of two above the kernel's own limit
-/// of 127 (`PERF_MAX_STACK_DEPTH`, include/uapi/linux/perf_event.h).
+/// of 127 (`PERF_MAX_STACK_DEPTH`, `include/uapi/linux/perf_event.h`).
 pub const FRAMES_MAX: usize = 128;
+/// The most frames of its own that the observer may put before those of the probed kernel.
+pub const OWN_FRAMES_MAX: usize = 6;
 /// Bytes of a task's name (`TASK_COMM_LEN`, include/linux/sched.h).
 pub const COMM_LEN: usize = 16;
 /// Bytes kept of a filesystem's, device's or workqueue's name (`s_id` and, since 6.9, a
@@ -32,6 +34,14 @@ pub struct Control {
     pub calibrating_thread: u32,
     /// 0 until the agent has calibrated; nothing is recorded before.
     pub recording: u32,
+    /// How far below the stack pointer at `iput` the one at `evict` is, for an `evict` that
+    /// this `iput` reaches (wrapping). A tail call keeps the pointer, but the two programs
+    /// may see it at different places.
+    pub evict_below_iput: u64,
+    /// How many frames of a stack walked at `iput` are the observer's own.
+    pub own_frames_at_iput: u32,
+    /// How many frames of a stack walked at `evict` are the observer's own.
+    pub own_frames_at_evict: u32,
 }
 
 /// What entering a program adds to the context's counters, measured at start-up.
@@ -77,6 +87,14 @@ pub struct Calibration {
     pub ended: u32,
     /// Always zero.
     pub reserved: u32,
+    /// The stack pointer at `iput`.
+    pub iput_stack_pointer: u64,
+    /// The stack pointer at `evict`, reached by that `iput`.
+    pub evict_stack_pointer: u64,
+    /// The innermost frames of the stack that was walked at `iput`.
+    pub iput_frames: [u64; OWN_FRAMES_MAX],
+    /// The innermost frames of the stack that was walked at `evict`.
+    pub evict_frames: [u64; OWN_FRAMES_MAX],
 }
 
 /// What tells one aggregate from another: the chain, the locks, the filesystem, the facts.
@@ -268,10 +286,22 @@ pub struct InFlight {
     pub ino: u64,
     /// When it was entered, `CLOCK_MONOTONIC`, in nanoseconds.
     pub entered_ns: u64,
+    /// Stack pointer at `iput`.
+    pub stack_pointer: u64,
     /// `s_dev`.
     pub device: u32,
     /// Always zero.
     pub reserved: u32,
+}
+
+/// The final put that a CPU saw last, if it was benign (map `LAST_BENIGN`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LastBenign {
+    /// Which put.
+    pub put: InFlightKey,
+    /// Stack pointer at `iput`.
+    pub stack_pointer: u64,
 }
 
 /// Declares the losses once: index and name in reports.
@@ -347,7 +377,7 @@ const _: () = {
     );
     assert!(size_of::<Mark>() == 40 + 5 * 8 + 8);
     assert!(size_of::<TaskMarks>() == 8 + 88 * MARKS_MAX);
-    assert!(size_of::<InFlight>() == 64);
+    assert!(size_of::<InFlight>() == 72);
     assert!(size_of::<Totals>() == 11 * 8);
 };
 

@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use probe_common::{
-    Calibration, Control, InFlight, InFlightKey, Loss, SampleRecord, SiteCounts, SiteKey,
-    StackRecord, TaskMarks, Totals,
+    Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, SampleRecord, SiteCounts,
+    SiteKey, StackRecord, TaskMarks, Totals,
 };
 
 /// What the agent tells the programs.
@@ -31,7 +31,7 @@ pub static STACKS: HashMap<u64, StackRecord> = HashMap::with_max_entries(1024, 0
 #[map]
 pub static SAMPLES: HashMap<SiteKey, SampleRecord> = HashMap::with_max_entries(1024, 0);
 
-/// Further calls, thinned out: the second, fourth, eighth... that each CPU sees.
+/// Further calls, thinned out: the second, third, fifth, ninth... that each CPU sees.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
 
@@ -45,7 +45,7 @@ pub static IN_FLIGHT: LruHashMap<InFlightKey, InFlight> = LruHashMap::with_max_e
 
 /// The benign final put that each CPU saw last, so that its eviction needs no second look.
 #[map]
-pub static LAST_BENIGN: PerCpuArray<InFlightKey> = PerCpuArray::with_max_entries(1, 0);
+pub static LAST_BENIGN: PerCpuArray<LastBenign> = PerCpuArray::with_max_entries(1, 0);
 
 /// What is counted without a site.
 #[map]

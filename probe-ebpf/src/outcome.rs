@@ -43,9 +43,9 @@ static NO_MARKS: TaskMarks = TaskMarks {
     }; MARKS_MAX],
 };
 
-/// How far above the stack pointer at a function's entry the one at its exit may be: the
-/// return address is gone by then. Far less than any frame that could lie between two
-/// nested calls of these functions.
+/// How far apart the stack pointers at a function's entry and at its exit may be: the return
+/// address is gone by then. Less than the frames that lie between two nested calls of these
+/// functions.
 const EXIT_SLACK: u64 = 32;
 
 /// `evict` was entered, by a put whose site is the scratch's key or by another way.
@@ -173,12 +173,13 @@ fn pop(entry: &Entry, is_kind: impl Fn(u32) -> bool) {
         let Some(mark) = marks.marks.get(below) else {
             break;
         };
-        if mark.stack_pointer > entry.stack_pointer + EXIT_SLACK {
+        if mark.stack_pointer > entry.stack_pointer.wrapping_add(EXIT_SLACK) {
             // This function was entered without being seen; the mark is its caller's.
             break;
         }
         marks.depth = below as u32;
-        if is_kind(mark.kind) {
+        let is_deeper = mark.stack_pointer.wrapping_add(EXIT_SLACK) < entry.stack_pointer;
+        if !is_deeper && is_kind(mark.kind) {
             if mark.key.stack != 0 {
                 count_end(mark);
             }

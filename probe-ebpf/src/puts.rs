@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_ns},
 };
 use aya_log_ebpf::debug;
-use probe_common::{Fact, InFlight, InFlightKey, SiteKey, UNKNOWN};
+use probe_common::{Control, Fact, InFlight, InFlightKey, LastBenign, SiteKey, UNKNOWN};
 
 use crate::{
     entry::Entry,
@@ -54,6 +54,8 @@ pub fn on_iput(mut entry: Entry, address: u64) {
             let calibration = unsafe { &mut *calibration };
             facts::read_context(&entry, task, &mut calibration.readings);
             calibration.puts += 1;
+            calibration.iput_stack_pointer = entry.stack_pointer;
+            sites::keep_innermost(&mut entry, &mut calibration.iput_frames);
         }
         return;
     }
@@ -66,10 +68,14 @@ pub fn on_iput(mut entry: Entry, address: u64) {
     };
     if is_benign(&mut entry) {
         count(|totals| totals.benign_final_puts += 1);
-        let _ = LAST_BENIGN.set(0, in_flight, u64::from(BPF_ANY));
+        let last = LastBenign {
+            put: in_flight,
+            stack_pointer: entry.stack_pointer,
+        };
+        let _ = LAST_BENIGN.set(0, last, u64::from(BPF_ANY));
         return;
     }
-    if !sites::walk_stack(&mut entry) {
+    if !sites::walk_stack(&mut entry, control.own_frames_at_iput) {
         count(|totals| totals.recorded_final_puts += 1);
         return;
     }
@@ -81,6 +87,7 @@ pub fn on_iput(mut entry: Entry, address: u64) {
             ino: inode.ino,
             // SAFETY: a helper without arguments.
             entered_ns: unsafe { bpf_ktime_get_ns() },
+            stack_pointer: entry.stack_pointer,
             device: inode.device,
             reserved: 0,
         },
@@ -101,6 +108,8 @@ pub fn on_evict(mut entry: Entry, address: u64) {
             // SAFETY: as above.
             let calibration = unsafe { &mut *calibration };
             calibration.evictions += 1;
+            calibration.evict_stack_pointer = entry.stack_pointer;
+            sites::keep_innermost(&mut entry, &mut calibration.evict_frames);
             if evictions_only() {
                 // SAFETY: a helper without arguments.
                 let task = unsafe { bpf_get_current_task() };
@@ -112,7 +121,7 @@ pub fn on_evict(mut entry: Entry, address: u64) {
     // SAFETY: a helper without arguments.
     let task = unsafe { bpf_get_current_task() };
     let inode = Inode::read(address);
-    let way = way_to_evict(&mut entry, &inode, task);
+    let way = way_to_evict(&mut entry, &inode, task, control);
     match way {
         Way::Recorded => {
             sites::count(&entry.scratch.sample.key, |counts| counts.evictions += 1);
@@ -128,32 +137,41 @@ pub fn on_evict(mut entry: Entry, address: u64) {
 
 /// By which way `evict` was reached; the scratch's key is the site's, if there is one.
 #[inline(always)]
-fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64) -> Way {
+fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64, control: &Control) -> Way {
     let this = InFlightKey {
         inode: inode.address,
         thread: entry.pid(),
         reserved: 0,
     };
 
-    // The program on `iput` has looked at it already...
+    // The program on `iput` has looked at it already: a put of the same inode, at the depth
+    // of the stack from which it reaches `evict`. (An inode that was kept may be evicted by
+    // the same thread in another way, as in reclaim.)
+    let iput_stack_pointer = entry.stack_pointer.wrapping_add(control.evict_below_iput);
     if let Some(in_flight) = IN_FLIGHT.get_ptr(&this) {
         // SAFETY: a map value; only this thread makes and removes it.
-        entry.scratch.sample.key = unsafe { (*in_flight).key };
+        let in_flight = unsafe { &*in_flight };
+        entry.scratch.sample.key = in_flight.key;
+        let is_this = in_flight.stack_pointer == iput_stack_pointer;
         let _ = IN_FLIGHT.remove(&this);
-        return Way::Recorded;
+        if is_this {
+            return Way::Recorded;
+        }
     }
     entry.scratch.sample.key = SiteKey::default();
     if !evictions_only()
-        && let Some(last) = LAST_BENIGN.get_ptr(0)
-        // SAFETY: a per-CPU value.
-        && unsafe { *last } == this
+        && let Some(last) = LAST_BENIGN.get(0)
+        && last.put == this
+        && last.stack_pointer == iput_stack_pointer
     {
         return Way::Benign;
     }
 
-    // ...or it is not watched, or missed this one: look now. What `evict`'s caller does to
+    // Or it is not attached, or missed this one: look now. What `evict`'s caller does to
     // the inode is already done.
-    if !sites::walk_stack(entry) || sites::is_other_eviction(&mut entry.scratch.stack) {
+    if !sites::walk_stack(entry, control.own_frames_at_evict)
+        || sites::is_other_eviction(&mut entry.scratch.stack)
+    {
         return Way::Other;
     }
     look(entry, inode, task, Seen::AtEvict);

@@ -5,19 +5,18 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated},
 };
-use probe_common::{AddressRange, Loss, SampleRecord, SiteCounts, SiteKey, StackRecord};
+use probe_common::{
+    AddressRange, Loss, OWN_FRAMES_MAX, SampleRecord, SiteCounts, SiteKey, StackRecord,
+};
 
 use crate::{
     entry::Entry,
     facts::work_of,
     inode::Inode,
-    kernel::{layout, read, read_name},
+    kernel::{evictions_only, layout, read, read_name},
     maps::{EVENTS, SAMPLES, SITES, STACKS, lose},
     recorder::{reload, through_memory},
 };
-
-/// How many frames of its own the observer may put before the probed function's.
-const OWN_FRAMES_MAX: usize = 6;
 
 /// What is inserted for a new aggregate: too large for the program's stack.
 static ZERO_COUNTS: SiteCounts = SiteCounts::ZERO;
@@ -51,9 +50,10 @@ macro_rules! in_ranges {
     }};
 }
 
-/// Walks the stack into the scratch. Returns false if the kernel gave none.
+/// Walks the stack into the scratch; the first `own_frames` of it are the observer's.
+/// Returns false if the kernel gave none.
 #[inline(always)]
-pub fn walk_stack(entry: &mut Entry) -> bool {
+pub fn walk_stack(entry: &mut Entry, own_frames: u32) -> bool {
     let context = entry.as_ptr();
     let stack = &mut entry.scratch.stack;
     // SAFETY: the destination is as long as said.
@@ -70,27 +70,36 @@ pub fn walk_stack(entry: &mut Entry) -> bool {
         return false;
     }
     stack.end = (bytes as u32) / size_of::<u64>() as u32;
-    through_memory(&mut stack.first, 0);
-    // The observer's own frames (a trampoline's) come first, then the probed function;
-    // on kernels where `iput` calls `evict` out of line, then `iput`.
-    for (index, pair) in stack.frames.windows(2).take(OWN_FRAMES_MAX).enumerate() {
-        let &[frame, next] = pair else {
-            break;
-        };
-        if in_ranges!(iput, frame) || in_ranges!(evict, frame) {
-            through_memory(&mut stack.first, index as u32 + 1);
-            if in_ranges!(iput, next) {
-                through_memory(&mut stack.first, index as u32 + 2);
-            }
-            break;
+    // Then comes the probed function, but for a trampoline that was jumped to; on kernels
+    // where `iput` calls `evict` out of line, then `iput`.
+    let mut first = through_memory(&mut stack.first, own_frames);
+    for _ in 0..2 {
+        if let Some(frame) = stack.frames.get(first as usize)
+            && (in_ranges!(iput, *frame) || in_ranges!(evict, *frame))
+        {
+            first = through_memory(&mut stack.first, first.wrapping_add(1));
         }
     }
     true
 }
 
+/// Walks the stack for calibration, and keeps its innermost frames.
+#[inline(always)]
+pub fn keep_innermost(entry: &mut Entry, frames: &mut [u64; OWN_FRAMES_MAX]) {
+    if walk_stack(entry, 0) {
+        for (kept, frame) in frames.iter_mut().zip(&entry.scratch.stack.frames) {
+            *kept = *frame;
+        }
+    }
+}
+
 /// Whether the walked stack came to `evict` by another way than `iput`.
 #[inline(always)]
 pub fn is_other_eviction(stack: &mut StackRecord) -> bool {
+    if layout!(evict_callers_known) == 0 {
+        // Then the program on `iput` is the one to believe, if it is attached.
+        return !evictions_only();
+    }
     let first = reload(&mut stack.first);
     match stack.frames.get(first as usize) {
         Some(caller) => in_ranges!(evict_callers, *caller),

@@ -49,7 +49,6 @@ enum Command {
     /// Show a saved report
     Report(report::ReportArgs),
     /// Say whether and how well this kernel can be watched
-    /// Say whether and how well this kernel can be watched
     Doctor(doctor::DoctorArgs),
     /// Explain the rules
     Hazards(hazards::HazardsArgs),

@@ -30,6 +30,10 @@ use super::{CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE, output, stop::Stop, work
 
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct ObserveArgs {
     /// Stop after this long (30s, 5m); without it, at SIGINT, SIGTERM or the command's end
     #[arg(long, value_parser = duration)]
@@ -127,13 +131,11 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     };
     let (attach, reason) = session.attachment();
     eprintln!("lastref: watching by {} ({reason})", attach.name());
-    let mut log = match args.debug_ebpf {
-        true => Some(
-            EbpfLogger::init(session.probe().object())
-                .context("cannot read the kernel half's log")?,
-        ),
-        false => None,
-    };
+    let mut log = args
+        .debug_ebpf
+        .then(|| EbpfLogger::init(session.probe().object()))
+        .transpose()
+        .context("cannot read the kernel half's log")?;
     if let Some(path) = &args.ready_file {
         fs::write(path, "").with_context(|| format!("cannot create {}", path.display()))?;
     }

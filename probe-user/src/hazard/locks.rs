@@ -34,12 +34,14 @@ pub const fn for_read(class: &'static str) -> LockPattern {
 /// Freeze protection (`sb_writers`, `sb_pagefaults`) ranks above what eviction takes
 /// (`sb_internal`; `SB_FREEZE_*` in `include/linux/fs/super_types.h`) and is held around every
 /// unlink. The superblock's `s_umount` for read keeps the superblock while inodes are walked
-/// and shrunk (fs/super.c, `super_cache_scan()`); no eviction takes it. A worker holds lockdep's
+/// and shrunk (fs/super.c, `super_cache_scan()`); no eviction takes it. `f_pos_lock` is taken at
+/// the entry of a system call on a file, and nowhere further in (fs/file.c, `fdget_pos()`). A worker holds lockdep's
 /// stand-ins for its queue and its work item (kernel/workqueue.c, `process_one_work()`).
 pub const ALWAYS: &[LockPattern] = &[
     for_read("sb_writers"),
     for_read("sb_pagefaults"),
     for_read("&type->s_umount_key"),
+    any_mode("&f->f_pos_lock"),
     any_mode("(wq_completion)*"),
     any_mode("(work_completion)*"),
 ];

@@ -467,6 +467,9 @@ pub const RULES: &[Rule] = &[
             facts: &[],
             locks: &[
                 any_mode("&type->i_mutex_dir_key"),
+                // Directories that no one called unlock_new_inode() on (debugfs, tracefs). The
+                // put inode's own lock is looked at by its owner.
+                any_mode("&sb->s_type->i_mutex_key"),
                 any_mode("&type->s_vfs_rename_key"),
             ],
         },

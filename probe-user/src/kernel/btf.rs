@@ -2,8 +2,7 @@
 //!
 //! Format: Documentation/bpf/btf.rst and include/uapi/linux/btf.h. The parser keeps the raw
 //! bytes and an index, and resolves the few dozen fields that are needed; crates that
-//! build the whole type graph of some 150,000 types cost most of the start-up time, and
-//! give up on type kinds newer than they are.
+//! build the whole graph of some 150,000 types cost most of the start-up time.
 
 use std::{fs, path::Path};
 
@@ -81,7 +80,7 @@ impl Field {
     }
 }
 
-/// The header of one type.
+/// The header of one type: `struct btf_type`, with its union of size and type.
 #[derive(Clone, Copy)]
 struct Type {
     /// Where in the data the kind's own part begins.
@@ -91,7 +90,7 @@ struct Type {
     count: u32,
     /// Bit fields among the members.
     flag: bool,
-    size_or_type: u32,
+    size_or_target: u32,
 }
 
 /// A kernel's types.
@@ -214,7 +213,7 @@ impl Btf {
     pub fn size_of(&self, name: &str) -> Result<u32, BtfError> {
         self.find(name, &[kind::STRUCT, kind::UNION])
             .and_then(|id| self.header(id))
-            .map(|header| header.size_or_type)
+            .map(|header| header.size_or_target)
             .ok_or_else(|| BtfError::NoType(name.to_owned()))
     }
 
@@ -329,7 +328,7 @@ impl Btf {
             let header = self.header(id)?;
             match header.kind {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    id = header.size_or_type;
+                    id = header.size_or_target;
                 }
                 _ => return Some(id),
             }
@@ -352,7 +351,7 @@ impl Btf {
                 let count = word(&self.data, header.body + 8).unwrap_or(0);
                 self.size(element, depth).saturating_mul(count)
             }
-            _ => header.size_or_type,
+            _ => header.size_or_target,
         }
     }
 }
@@ -370,7 +369,7 @@ fn header_at(data: &[u8], at: usize) -> Option<Type> {
         kind: (info >> 24) & 0x1f,
         count: info & 0xffff,
         flag: info >> 31 != 0,
-        size_or_type: word(data, at + 8)?,
+        size_or_target: word(data, at + 8)?,
     })
 }
 
@@ -418,10 +417,10 @@ mod tests {
             at
         }
 
-        fn header(&mut self, name: &str, kind: u32, flag: bool, count: u32, size_or_type: u32) {
+        fn header(&mut self, name: &str, kind: u32, flag: bool, count: u32, size_or_target: u32) {
             let name = self.name(name);
             let info = u32::from(flag) << 31 | kind << 24 | count;
-            self.words(&[name, info, size_or_type]);
+            self.words(&[name, info, size_or_target]);
         }
 
         fn words(&mut self, words: &[u32]) {
@@ -462,7 +461,7 @@ mod tests {
         builder.header("outer", kind::STRUCT, true, 3, 16); // 5
         builder.member("count", 3, 32);
         builder.member("", 4, 64);
-        builder.member("bits", 1, 5 << 24 | 99);
+        builder.member("bits", 1, (5 << 24) + 99);
         builder.header("states", kind::ENUM, false, 1, 4); // 6
         let name = builder.name("I_SYNC");
         builder.words(&[name, 2]);

@@ -25,6 +25,8 @@ pub enum FentryObstacle {
     Unsupported,
     /// They are there, with this danger.
     Unsafe(&'static str),
+    /// They are there, but miss calls for this reason.
+    Lossy(&'static str),
 }
 
 impl FentryObstacle {
@@ -36,7 +38,7 @@ impl FentryObstacle {
                 "this kernel cannot attach BPF trampolines to its functions \
                  (needs CONFIG_BPF_JIT=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y)"
             }
-            Self::Unsafe(danger) => danger,
+            Self::Unsafe(reason) | Self::Lossy(reason) => reason,
         }
     }
 }
@@ -58,6 +60,15 @@ pub fn fentry_obstacle(symbols: &Symbols) -> Option<FentryObstacle> {
     if symbols.contains("tasks_rcu_exit_srcu") {
         return Some(FentryObstacle::Unsafe(
             "this kernel can deadlock when a BPF trampoline is freed (it has tasks_rcu_exit_srcu)",
+        ));
+    }
+    // A program runs preemptible there for long enough that another task on the same CPU comes to
+    // the same program, which the kernel then skips (kernel/bpf/trampoline.c,
+    // __bpf_prog_enter_recur()); kprobes run with preemption disabled.
+    if symbols.contains("rt_spin_lock") {
+        return Some(FentryObstacle::Lossy(
+            "this kernel is PREEMPT_RT, where a trampoline's program can be preempted and then \
+             misses the calls of other tasks",
         ));
     }
     // The marker above is data. `init_task` is data that every kernel has.

@@ -161,6 +161,8 @@ pub struct ResolvedField {
 pub struct Resolved {
     /// What the kernel half gets.
     pub layout: KernelLayout,
+    /// The kernel's own text, modules left out.
+    pub text: AddressRange,
     /// Every field, found or not.
     pub fields: Vec<ResolvedField>,
     /// The facts that this kernel cannot tell, with the reason.
@@ -182,6 +184,14 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
     }
     let mut resolved = Resolved {
         layout: KernelLayout::unknown(),
+        text: AddressRange {
+            start: symbols
+                .address("_stext")
+                .ok_or(LayoutError::Symbol("_stext"))?,
+            end: symbols
+                .address("_etext")
+                .ok_or(LayoutError::Symbol("_etext"))?,
+        },
         fields: Vec::new(),
         unknown_facts: BTreeMap::new(),
         evict_callers: Ok(Vec::new()),
@@ -405,6 +415,7 @@ fn resolve_text(symbols: &Symbols, resolved: &mut Resolved) {
                 return;
             }
             fill(&mut resolved.layout.evict_callers, &ranges);
+            resolved.layout.evict_callers_known = 1;
             resolved.evict_callers = Ok(callers.into_iter().map(|caller| caller.name).collect());
         }
         Err(error) => resolved.evict_callers = Err(error.to_string()),

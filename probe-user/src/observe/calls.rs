@@ -7,7 +7,7 @@ use probe_common::{
 use crate::report::model::{Bucket, Counts, Example, FactSheet, InodeExample, Level, Lock, Work};
 
 /// `struct device` numbers as the kernel packs them: 12 bits of major, 20 of minor
-/// (`MINORBITS`, include/linux/kdev_t.h).
+/// (`MINORBITS`, `include/linux/kdev_t.h`).
 const MINOR_BITS: u32 = 20;
 
 /// Workqueue flags by name (`enum wq_flags`, include/linux/workqueue.h; the same values
@@ -55,8 +55,8 @@ pub fn fact_sheet(facts: Facts) -> FactSheet {
     }
 }
 
-/// The counts of one aggregate.
-pub fn counts(raw: &SiteCounts, level: Level) -> Counts {
+/// The counts of one aggregate, of whose evictions `in_flight` have not ended.
+pub fn counts(raw: &SiteCounts, in_flight: u64, level: Level) -> Counts {
     // A put that the program on `iput` missed is still seen by the one on `evict`.
     let final_puts = raw.final_puts.max(raw.evictions);
     Counts {
@@ -67,7 +67,7 @@ pub fn counts(raw: &SiteCounts, level: Level) -> Counts {
             Level::Final => final_puts - raw.evictions,
         },
         slept: raw.slept,
-        in_flight: raw.evictions.saturating_sub(raw.ended),
+        in_flight,
         eviction_total_ns: raw.total_ns,
         eviction_longest_ns: raw.longest_ns,
         eviction_histogram: (0..DURATION_BUCKETS)
@@ -172,7 +172,7 @@ mod tests {
             final_puts: 2,
             ..SiteCounts::ZERO
         };
-        let counts = counts(&raw, Level::Final);
+        let counts = counts(&raw, 2, Level::Final);
         assert_eq!(
             (counts.final_puts, counts.kept, counts.in_flight),
             (3, 0, 2)

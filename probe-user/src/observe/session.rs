@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use probe_common::SiteKey;
+use probe_common::{Facts, SiteCounts, SiteKey};
 use thiserror::Error;
 
 use super::{
@@ -26,12 +26,12 @@ use crate::{
     probe::{self, LoadOptions, Probe, ProbeError, Snapshot},
     report::{
         model::{
-            Attach, Capture, Example, Kernel, Level, LockSource, Losses, Report, SCHEMA_VERSION,
-            Severity, StuckCall, Tool, Totals, Workload,
+            Attach, Capture, Example, Frame, Kernel, Level, LockSource, Losses, Report,
+            SCHEMA_VERSION, Severity, StuckCall, Tool, Totals, Workload,
         },
         order,
     },
-    symbol::{self, Symbolizer},
+    symbol::{Symbolizer, thread_stack},
 };
 
 /// What a session watches and how.
@@ -73,12 +73,40 @@ pub enum ObserveError {
     Probe(#[from] ProbeError),
 }
 
+/// Final puts that are still inside for longer than the threshold.
+#[derive(Default)]
+struct StuckCalls {
+    /// How many evictions of each site have not ended: the stuck ones, and those that are
+    /// not old enough to ask their threads.
+    in_flight: HashMap<SiteKey, u64>,
+    /// Those at a site.
+    by_key: HashMap<SiteKey, Vec<StuckCall>>,
+    /// Those that were benign by their facts, so that no stack was kept: with the chain that
+    /// the thread's stack shows.
+    benign: Vec<(StuckCall, Chain)>,
+}
+
+impl StuckCalls {
+    fn count(&self) -> usize {
+        self.by_key.values().map(Vec::len).sum::<usize>() + self.benign.len()
+    }
+}
+
+/// The counts of a single put that is still evicting.
+const ONE_IN_FLIGHT: SiteCounts = SiteCounts {
+    final_puts: 1,
+    evictions: 1,
+    ..SiteCounts::ZERO
+};
+
 /// A running session. Dropping it detaches the probes.
 pub struct Session {
     options: SessionOptions,
     attach: Attach,
     attach_reason: String,
     kernel: Kernel,
+    /// What a benign put is known to be: every fact that this kernel can tell is a no.
+    benign_key: SiteKey,
     /// Why `evict`'s other callers are not known, if they are not.
     evict_callers_unknown: Option<String>,
     probe: Probe,
@@ -110,8 +138,12 @@ impl Session {
             attach,
             debug: options.debug,
         })?;
-        let readings = probe::calibrate(&mut probe, options.level)?;
+        let readings = probe::calibrate(&mut probe, options.level, resolved.text)?;
         log::info!("the observer itself adds {readings:?}");
+        let unknown_facts = resolved.unknown_facts(attach);
+        let known = layout::known_facts(&unknown_facts)
+            .filter(|fact| !fact.is_innocent())
+            .fold(0, |known, fact| known | fact.bit());
         let names = rustix::system::uname();
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         Ok(Self {
@@ -119,12 +151,16 @@ impl Session {
                 release: text(names.release()),
                 version: text(names.version()),
                 machine: text(names.machine()),
-                unknown_facts: resolved.unknown_facts(attach),
+                unknown_facts,
                 lock_source: if resolved.layout.lock_classes == 0 {
                     LockSource::Owners
                 } else {
                     LockSource::Lockdep
                 },
+            },
+            benign_key: SiteKey {
+                facts: Facts { known, yes: 0 },
+                ..SiteKey::default()
             },
             evict_callers_unknown: resolved.evict_callers.err(),
             attach,
@@ -163,9 +199,8 @@ impl Session {
         let snapshot = self.probe.drain()?;
         self.symbolizer.refresh();
         self.learn(&snapshot);
-        let (stuck_by_key, benign_stuck) = self.stuck(&snapshot);
-        let stuck_count = stuck_by_key.values().map(Vec::len).sum::<usize>() + benign_stuck;
-        let aggregates = snapshot
+        let stuck = self.stuck(&snapshot);
+        let recorded = snapshot
             .sites
             .iter()
             .filter(|(key, _)| self.is_wanted(key))
@@ -175,10 +210,19 @@ impl Session {
                     counts,
                     chain: self.chains.get(&key.stack)?,
                     example: self.examples.get(key),
-                    stuck: stuck_by_key.get(key).cloned().unwrap_or_default(),
+                    in_flight: stuck.in_flight.get(key).copied().unwrap_or(0),
+                    stuck: stuck.by_key.get(key).cloned().unwrap_or_default(),
                 })
             });
-        let sites = sites::form(aggregates, self.options.level);
+        let benign = stuck.benign.iter().map(|(call, chain)| Aggregate {
+            key: &self.benign_key,
+            counts: &ONE_IN_FLIGHT,
+            chain,
+            example: None,
+            in_flight: 1,
+            stuck: vec![call.clone()],
+        });
+        let sites = sites::form(recorded.chain(benign), self.options.level);
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
         let incomplete_because = self.incompleteness(&losses, interim);
@@ -201,7 +245,7 @@ impl Session {
                 workload,
             },
             losses,
-            totals: totals(&snapshot, stuck_count),
+            totals: totals(&snapshot, stuck.count()),
             findings,
             other_sites,
         })
@@ -240,22 +284,13 @@ impl Session {
     /// still count.
     fn symbolize(&mut self, hash: u64) -> Chain {
         let Some(record) = self.probe.stack(hash) else {
-            let frames = vec![crate::report::model::Frame::default()];
-            return Chain {
-                site: symbol::site_id(&frames),
-                frames,
-                truncated: true,
-            };
+            return Chain::new(vec![Frame::default()], true);
         };
         let end = (record.end as usize).min(record.frames.len());
         let first = (record.first as usize).min(end);
         let frames = self.symbolizer.frames(&record.frames[first..end]);
-        Chain {
-            site: symbol::site_id(&frames),
-            frames,
-            // The kernel gives one frame less than there is room for.
-            truncated: end + 1 >= record.frames.len(),
-        }
+        // The kernel gives one frame less than there is room for.
+        Chain::new(frames, end + 1 >= record.frames.len())
     }
 
     /// Whether the aggregate's filesystem is among those that were asked for; one whose
@@ -268,18 +303,17 @@ impl Session {
                 .is_none_or(|name| self.options.filesystems.contains(name))
     }
 
-    /// The stuck calls by aggregate, and how many benign ones are stuck besides.
-    fn stuck(&mut self, snapshot: &Snapshot) -> (HashMap<SiteKey, Vec<StuckCall>>, usize) {
+    /// The calls that are stuck.
+    fn stuck(&mut self, snapshot: &Snapshot) -> StuckCalls {
         let now_ns = stuck::now_ns();
         let after_ns = u64::try_from(self.options.stuck_after.as_nanos()).unwrap_or(u64::MAX);
         let is_old = |entered_ns: u64| now_ns.saturating_sub(entered_ns) >= after_ns;
-        let mut by_key: HashMap<SiteKey, Vec<StuckCall>> = HashMap::new();
-        let mut benign = 0;
-        for eviction in snapshot
-            .evictions
-            .iter()
-            .filter(|one| is_old(one.entered_ns))
-        {
+        let mut calls = StuckCalls::default();
+        for eviction in &snapshot.evictions {
+            if !is_old(eviction.entered_ns) {
+                *calls.in_flight.entry(eviction.key).or_default() += 1;
+                continue;
+            }
             let candidate = Candidate {
                 thread: eviction.thread,
                 entered_ns: eviction.entered_ns,
@@ -287,12 +321,15 @@ impl Session {
                 ino: eviction.ino,
                 inside: "evict",
             };
-            if let Some(call) = stuck::prove(&candidate, now_ns) {
-                if eviction.key.stack == 0 {
-                    benign += 1;
-                } else {
-                    by_key.entry(eviction.key).or_default().push(call);
-                }
+            let Some(call) = stuck::prove(&candidate, now_ns) else {
+                continue;
+            };
+            if eviction.key.stack == 0 {
+                let frames = thread_stack::frames_outside(&call.stack, candidate.inside);
+                calls.benign.push((call, Chain::new(frames, false)));
+            } else {
+                *calls.in_flight.entry(eviction.key).or_default() += 1;
+                calls.by_key.entry(eviction.key).or_default().push(call);
             }
         }
         for (key, put) in snapshot
@@ -308,12 +345,12 @@ impl Session {
                 inside: "iput",
             };
             match stuck::prove(&candidate, now_ns) {
-                Some(call) => by_key.entry(put.key).or_default().push(call),
+                Some(call) => calls.by_key.entry(put.key).or_default().push(call),
                 // Kept on the LRU, long ago.
                 None => self.probe.forget(key),
             }
         }
-        (by_key, benign)
+        calls
     }
 
     /// Why the picture is not complete, one sentence each.

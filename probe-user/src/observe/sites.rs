@@ -8,6 +8,7 @@ use super::calls;
 use crate::{
     hazard::{self, Call, plain_name},
     report::model::{Context, Counts, Example, Frame, Level, Site, StuckCall},
+    symbol,
 };
 
 /// What the session remembers of a chain of return addresses.
@@ -21,6 +22,21 @@ pub struct Chain {
     pub truncated: bool,
 }
 
+impl Chain {
+    /// The chain of these frames.
+    pub fn new(frames: Vec<Frame>, truncated: bool) -> Self {
+        let is_hidden = frames
+            .iter()
+            .filter_map(|frame| frame.function.as_deref())
+            .any(symbol::is_return_trampoline);
+        Self {
+            site: symbol::site_id(&frames),
+            frames,
+            truncated: truncated || is_hidden,
+        }
+    }
+}
+
 /// Everything known of one aggregate.
 pub struct Aggregate<'a> {
     /// What tells it from others.
@@ -31,6 +47,8 @@ pub struct Aggregate<'a> {
     pub chain: &'a Chain,
     /// One of its calls, if there was room.
     pub example: Option<&'a Example>,
+    /// How many of its evictions have not ended.
+    pub in_flight: u64,
     /// Its calls that are stuck.
     pub stuck: Vec<StuckCall>,
 }
@@ -76,7 +94,10 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
             .contexts
             .entry((facts, aggregate.key.filesystem, locks))
             .or_default();
-        calls::add(&mut context.counts, &calls::counts(aggregate.counts, level));
+        calls::add(
+            &mut context.counts,
+            &calls::counts(aggregate.counts, aggregate.in_flight, level),
+        );
         if context.example.is_none() {
             context.example = aggregate.example.cloned();
         }
@@ -158,9 +179,15 @@ fn settle(mut facts: Facts, chain: &Chain) -> Facts {
     let is_whole = !chain.truncated && chain.frames.iter().all(|frame| frame.function.is_some());
     for (remembered, function) in REMEMBERED {
         match (facts.any(remembered), is_on_stack(function)) {
-            (false, true) => remembered.iter().for_each(|fact| facts.forget(*fact)),
+            (false, true) => {
+                for fact in *remembered {
+                    facts.forget(*fact);
+                }
+            }
             (true, false) if is_whole => {
-                remembered.iter().for_each(|fact| facts.set(*fact, false));
+                for fact in *remembered {
+                    facts.set(*fact, false);
+                }
             }
             _ => {}
         }
@@ -188,8 +215,12 @@ mod tests {
 
     fn facts(yes: &[Fact], no: &[Fact]) -> Facts {
         let mut facts = Facts::default();
-        yes.iter().for_each(|fact| facts.set(*fact, true));
-        no.iter().for_each(|fact| facts.set(*fact, false));
+        for fact in yes {
+            facts.set(*fact, true);
+        }
+        for fact in no {
+            facts.set(*fact, false);
+        }
         facts
     }
 
@@ -232,6 +263,7 @@ mod tests {
                 counts: &counts,
                 chain: &first,
                 example: None,
+                in_flight: 0,
                 stuck: Vec::new(),
             }),
             Level::Final,

@@ -5,24 +5,26 @@
 //! makes itself, where nothing is held: closing a pipe drops the last reference to its
 //! inode, from the thread's own way out of the system call (`task_work_run`).
 
-use probe_common::{Baseline, Calibration, Control, Readings, UNKNOWN};
+use probe_common::{AddressRange, Baseline, Calibration, Control, Readings, UNKNOWN};
 
 use super::{Probe, ProbeError};
 use crate::report::model::Level;
 
-/// Measures the baseline and starts recording.
+/// Measures the baseline and starts recording. `text` is the kernel's own text.
 ///
 /// # Errors
 /// If the probes did not see the final put.
-pub fn calibrate(probe: &mut Probe, level: Level) -> Result<Readings, ProbeError> {
+pub fn calibrate(
+    probe: &mut Probe,
+    level: Level,
+    text: AddressRange,
+) -> Result<Readings, ProbeError> {
     let thread = rustix::thread::gettid();
-    let control = |baseline, calibrating_thread, recording| Control {
-        baseline,
-        calibrating_thread,
-        recording,
-    };
     let thread = u32::try_from(thread.as_raw_nonzero().get()).unwrap_or(0);
-    probe.set_control(control(Baseline::default(), thread, 0))?;
+    probe.set_control(Control {
+        calibrating_thread: thread,
+        ..Control::default()
+    })?;
     drop(std::io::pipe().map_err(ProbeError::Calibration)?);
     let seen = probe
         .calibration
@@ -32,7 +34,16 @@ pub fn calibrate(probe: &mut Probe, level: Level) -> Result<Readings, ProbeError
             source: Box::new(source),
         })?;
     check(&seen, level)?;
-    probe.set_control(control(baseline(&seen.readings), 0, 1))?;
+    probe.set_control(Control {
+        baseline: baseline(&seen.readings),
+        calibrating_thread: 0,
+        recording: 1,
+        own_frames_at_iput: own_frames(&seen.iput_frames, text),
+        own_frames_at_evict: own_frames(&seen.evict_frames, text),
+        evict_below_iput: seen
+            .iput_stack_pointer
+            .wrapping_sub(seen.evict_stack_pointer),
+    })?;
     Ok(seen.readings)
 }
 
@@ -46,6 +57,21 @@ fn check(seen: &Calibration, level: Level) -> Result<(), ProbeError> {
         silent("no end of evict")
     } else {
         Ok(())
+    }
+}
+
+/// How many of a stack's innermost frames are the observer's own: programs and trampolines
+/// lie outside of the kernel's text, and what closed the pipe lies in it.
+fn own_frames(frames: &[u64], text: AddressRange) -> u32 {
+    let own = frames
+        .iter()
+        .take_while(|frame| !text.contains(**frame))
+        .count();
+    // All of them: then there was no stack, and none is to be left out.
+    if own == frames.len() {
+        0
+    } else {
+        u32::try_from(own).unwrap_or(0)
     }
 }
 
@@ -86,6 +112,17 @@ mod tests {
         let baseline = baseline(&readings);
         assert_eq!((baseline.preempt_count, baseline.rcu_nesting), (1, 0));
         assert_eq!(baseline.held_locks, 2);
+    }
+
+    #[test]
+    fn frames_outside_of_the_kernel_are_the_observers() {
+        let text = AddressRange {
+            start: 0x1000,
+            end: 0x2000,
+        };
+        assert_eq!(own_frames(&[0x9000, 0x9100, 0x1010, 0x9200], text), 2);
+        assert_eq!(own_frames(&[0x1010, 0x1020], text), 0);
+        assert_eq!(own_frames(&[0, 0], text), 0);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Probe {
     /// If a map cannot be read.
     pub fn drain(&mut self) -> Result<Snapshot, ProbeError> {
         let mut sites = BTreeMap::new();
-        for entry in self.sites.iter() {
+        for entry in &self.sites {
             let (key, counts) = entry.map_err(|error| broken("SITES", error))?;
             sites.insert(key, sum(&counts));
         }

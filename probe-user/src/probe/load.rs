@@ -1,6 +1,6 @@
 //! Loading the kernel half and attaching it.
 
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
@@ -99,8 +99,9 @@ impl Probe {
         };
         for point in ATTACH_POINTS.iter().filter(|point| point.at(options.level)) {
             let programs = point.programs(options.attach);
-            // The exit first: an entry whose exit is not seen would leave a mark behind.
-            for name in programs.exit.into_iter().chain([programs.entry]) {
+            // The entry first: kprobes on a function run in the order of attaching, and up to
+            // 5.14 a kretprobe hides the return address from the stacks taken after it.
+            for name in [programs.entry].into_iter().chain(programs.exit) {
                 probe.attach_program(name, point.function, types.as_ref())?;
             }
         }
@@ -180,7 +181,6 @@ fn program_descriptor(program: &Program) -> Option<i32> {
         Program::FExit(program) => program.fd(),
         _ => return None,
     };
-    use std::os::fd::AsFd as _;
     Some(descriptor.ok()?.as_fd().as_raw_fd())
 }
 

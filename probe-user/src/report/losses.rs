@@ -58,7 +58,7 @@ impl Losses {
             ),
             detail(
                 self.exits_missed,
-                "returns not seen, mended later (counts are exact)",
+                "returns not seen: how long those evictions took is not known (counts are exact)",
             ),
         ]
         .into_iter()

@@ -168,7 +168,8 @@ pub struct Losses {
     pub tasks_full: u64,
     /// The same: nested too deeply on one task.
     pub marks_full: u64,
-    /// Returns that were not seen; noticed and mended later. Counts are not affected.
+    /// Returns that were not seen, as more tasks were inside than a kretprobe can follow: how
+    /// long those evictions took is missing. Counts are not affected.
     pub exits_missed: u64,
     /// Calls for which the kernel gave no stack.
     pub no_stack: u64,
@@ -231,7 +232,8 @@ pub struct Site {
     pub counts: Counts,
     /// The chain, `iput`'s caller first.
     pub frames: Vec<Frame>,
-    /// True if the kernel's limit on stack depth may have cut the chain short.
+    /// True if the chain may go on: the kernel's limit on stack depth was reached, or a
+    /// kretprobe's trampoline hid what is further out (up to 5.14).
     #[serde(default)]
     pub truncated: bool,
     /// The different contexts it was called in, most severe first.
@@ -296,7 +298,7 @@ pub struct Counts {
     pub kept: u64,
     /// Evictions that slept, of the ended ones.
     pub slept: u64,
-    /// Evictions that have not ended yet.
+    /// Evictions that have not ended yet, as far as is known.
     pub in_flight: u64,
     /// Total time of the ended evictions, in nanoseconds.
     pub eviction_total_ns: u64,

@@ -22,6 +22,13 @@ const RETURN_TRAMPOLINES: &[&str] = &[
     "arch_rethook_trampoline",
 ];
 
+/// Whether the function is one that a kretprobe put in place of a return address. Up to 5.14
+/// the stack ends there, as the unwinder cannot get past it.
+#[must_use]
+pub fn is_return_trampoline(function: &str) -> bool {
+    RETURN_TRAMPOLINES.contains(&function)
+}
+
 /// The id of the chain `frames`, `iput`'s caller first: the first 16 hexadecimal digits of the
 /// SHA-256 over the names of its functions, without the suffixes that compilers append, and of
 /// their modules. Addresses and offsets have no part in it.
@@ -30,7 +37,7 @@ pub fn site_id(frames: &[Frame]) -> String {
     let mut hash = Sha256::new();
     for frame in frames {
         let function = frame.function.as_deref().map_or(UNRESOLVED, plain_name);
-        if RETURN_TRAMPOLINES.contains(&function) {
+        if is_return_trampoline(function) {
             continue;
         }
         hash.update(function);

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use crate::kernel::symbols::plain_name;
+use crate::{kernel::symbols::plain_name, report::model::Frame};
 
 /// The kernel stack of `thread`, innermost first, each line as `function+0x1f/0x90 [module]`.
 /// Empty if the thread runs in user space or on a CPU.
@@ -37,6 +37,39 @@ fn parse(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The frames further out than `name` was called from, for a stack as [`read`] gives it.
+/// BPF trampolines are left out: they are the observer's.
+#[must_use]
+pub fn frames_outside(stack: &[String], name: &str) -> Vec<Frame> {
+    stack
+        .iter()
+        .map(|line| parse_frame(line))
+        .skip_while(|frame| frame.function.as_deref().map(plain_name) != Some(name))
+        .skip(1)
+        .filter(|frame| !super::is_trampoline(frame))
+        .collect()
+}
+
+/// Takes `function+0x1f/0x90 [module]` apart.
+fn parse_frame(line: &str) -> Frame {
+    let (place, module) = match line.split_once(" [") {
+        Some((place, module)) => (place, Some(module.trim_end_matches(']').to_owned())),
+        None => (line, None),
+    };
+    let Some((function, numbers)) = place.split_once('+') else {
+        return Frame::default();
+    };
+    let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let (offset, size) = numbers.split_once('/').unwrap_or((numbers, ""));
+    Frame {
+        function: Some(function.to_owned()),
+        offset: number(offset).unwrap_or(0),
+        size: number(size),
+        module,
+        ..Frame::default()
+    }
+}
+
 /// Whether the function `name`, or a part that the compiler split off it, is on the stack.
 #[must_use]
 pub fn contains_function(stack: &[String], name: &str) -> bool {
@@ -64,6 +97,22 @@ mod tests {
         assert!(contains_function(&stack, "ceph_put_wrbuffer_cap_refs"));
         assert!(!contains_function(&stack, "inode_wait_for_writeback"));
         assert!(parse("").is_empty());
+    }
+
+    #[test]
+    fn what_is_outside_of_a_function_becomes_frames() {
+        let stack = parse(
+            "[<0>] schedule+0x1/0x2\n[<0>] evict+0xd0/0x270\n\
+             [<0>] bpf_trampoline_6442534573+0x76/0x119\n[<0>] do_unlinkat+0x21/0x2d0\n\
+             [<0>] vfs_x+0x3/0x4 [ceph]\n[<0>] 0xffff\n",
+        );
+        let frames = frames_outside(&stack, "evict");
+        assert_eq!(frames.len(), 3);
+        assert_eq!(frames[0].function.as_deref(), Some("do_unlinkat"));
+        assert_eq!((frames[0].offset, frames[0].size), (0x21, Some(0x2d0)));
+        assert_eq!(frames[1].module.as_deref(), Some("ceph"));
+        assert_eq!(frames[2].function, None);
+        assert!(frames_outside(&stack, "iput").is_empty());
     }
 
     #[test]
