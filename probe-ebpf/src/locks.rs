@@ -20,7 +20,7 @@ const WRITER_LOCKED: u64 = 0x1;
 /// The bits of `rw_semaphore.count` from which readers are counted
 /// (`RWSEM_READER_SHIFT`, kernel/locking/rwsem.c), without the sign.
 const READERS: u64 = 0x7fff_ffff_ffff_ff00;
-/// `READER_BIAS` (include/linux/rwbase_rt.h): all there is in the count while no one reads.
+/// `READER_BIAS` (`include/linux/rwbase_rt.h`): all there is in the count while no one reads.
 const RT_READER_BIAS: u32 = 1 << 31;
 
 /// Records whether the caller holds the inode's and its superblock's own locks.

@@ -6,6 +6,14 @@
     clippy::inline_always,
     reason = "what is not inlined becomes a BPF function of its own, which older verifiers follow badly"
 )]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "lengths and indices of the records' arrays, and sizes of stacks: far below 2^32"
+)]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value they would be copied to the program's stack, which has 512 bytes"
+)]
 
 mod entry;
 mod facts;

@@ -1,5 +1,10 @@
 //! The attach points, each as kprobe and as trampoline, from the same code.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the attributes generate a caller that passes the context by value"
+)]
+
 use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
@@ -37,6 +42,7 @@ fn iput_fentry(context: FEntryContext) -> Option<()> {
     if inode.is_null() {
         return None;
     }
+    #[expect(clippy::cast_ptr_alignment, reason = "the kernel aligns the field")]
     // SAFETY: the verifier checks offset and size against the kernel's own type, and the
     // kernel catches the fault of a bad pointer.
     let count =

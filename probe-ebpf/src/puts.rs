@@ -189,9 +189,10 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
     let stack_left = facts::stack_left(entry, task);
     let process = entry.tgid();
 
-    // SAFETY: the scratch is this program's alone; the sample's facts are taken out of it
-    // for the recorder, which writes nothing else.
-    let sample = unsafe { &mut *(&raw mut entry.scratch.sample) };
+    let sample = &raw mut entry.scratch.sample;
+    // SAFETY: the scratch is this program's alone, and nothing below reaches the sample
+    // through `entry`.
+    let sample = unsafe { &mut *sample };
     sample.key.stack = 0;
     sample.key.locks = 0;
     sample.key.filesystem = inode.filesystem;

@@ -69,7 +69,7 @@ pub fn walk_stack(entry: &mut Entry, own_frames: u32) -> bool {
         lose(Loss::NoStack);
         return false;
     }
-    stack.end = (bytes as u32) / size_of::<u64>() as u32;
+    stack.end = (bytes.cast_unsigned() / size_of::<u64>() as u64) as u32;
     // Then comes the probed function, but for a trampoline that was jumped to; on kernels
     // where `iput` calls `evict` out of line, then `iput`.
     let mut first = through_memory(&mut stack.first, own_frames);

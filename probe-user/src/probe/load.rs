@@ -99,9 +99,10 @@ impl Probe {
         };
         for point in ATTACH_POINTS.iter().filter(|point| point.at(options.level)) {
             let programs = point.programs(options.attach);
-            // The entry first: kprobes on a function run in the order of attaching, and up to
-            // 5.14 a kretprobe hides the return address from the stacks taken after it.
-            for name in [programs.entry].into_iter().chain(programs.exit) {
+            // The entry last: kprobes on a function run newest first (`add_new_kprobe()`,
+            // kernel/kprobes.c), and up to 5.14 a kretprobe hides the return address from the
+            // stacks that are taken after it.
+            for name in programs.exit.into_iter().chain([programs.entry]) {
                 probe.attach_program(name, point.function, types.as_ref())?;
             }
         }

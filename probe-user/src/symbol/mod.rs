@@ -114,9 +114,17 @@ impl Symbolizer {
     }
 
     /// Resolves a return address. It is the address after the call, which may be another
-    /// function's: it is looked up one byte earlier, and shown as it is.
+    /// function's: it is looked up one byte earlier, and shown as it is. A kretprobe's return
+    /// trampoline was not called: the address is its own first one.
     fn resolve(&self, address: u64) -> Frame {
-        let call = address.wrapping_sub(1);
+        let is_entry = self
+            .function_at(address)
+            .is_some_and(|function| is_return_trampoline(function.name));
+        let call = if is_entry {
+            address
+        } else {
+            address.wrapping_sub(1)
+        };
         let mut frame = Frame {
             address: self.addresses.then(|| format!("{address:#x}")),
             ..Frame::default()
@@ -164,11 +172,10 @@ fn is_generated(module: &str) -> bool {
 
 /// Whether the frame is a BPF trampoline's.
 fn is_trampoline(frame: &Frame) -> bool {
-    frame.module.as_deref() == Some("bpf")
-        && frame
-            .function
-            .as_deref()
-            .is_some_and(|name| name.starts_with("bpf_trampoline_"))
+    frame
+        .function
+        .as_deref()
+        .is_some_and(|name| name.starts_with("bpf_trampoline_"))
 }
 
 /// The most bytes before the end of a traced function's call into its trampoline: an ENDBR and
