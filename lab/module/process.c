@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Puts by a user's task that holds nothing and is in no special context. */
+#include <linux/sched/mm.h>
+
 #include "lab.h"
 
 LAB_PUT_IN(process_unlinked)
@@ -25,16 +27,22 @@ LAB_SCENARIO(process_linked)
 	return 0;
 }
 
-/* One of two references: no report may name this function. */
+/*
+ * One of two references: no report may name this function. In a NOFS scope, where a put that was
+ * taken for the last one would be a finding.
+ */
 LAB_PUT_IN(process_nonfinal)
 LAB_SCENARIO(process_nonfinal)
 {
 	struct inode *inode = lab_new_file(sb, 0);
+	unsigned int flags;
 
 	if (!inode)
 		return -ENOMEM;
 	ihold(inode);
+	flags = memalloc_nofs_save();
 	lab_put_in_process_nonfinal(inode);
+	memalloc_nofs_restore(flags);
 	lab_discard(inode);
 	return 0;
 }
@@ -62,10 +70,13 @@ LAB_SCENARIO(process_nested)
 	return 0;
 }
 
-/* iput(NULL) is allowed and does nothing: no report may name this function. */
+/* iput(NULL) is allowed and does nothing: no report may name this function, either. */
 LAB_PUT_IN(null_inode)
 LAB_SCENARIO(null_inode)
 {
+	unsigned int flags = memalloc_nofs_save();
+
 	lab_put_in_null_inode(NULL);
+	memalloc_nofs_restore(flags);
 	return 0;
 }

@@ -264,7 +264,7 @@ pub struct TaskMarks {
 }
 
 /// Which put is in flight (key of the map `IN_FLIGHT`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct InFlightKey {
     /// Address of the inode.

@@ -50,6 +50,14 @@ fn preempt_count() -> u32 {
     }
 }
 
+/// Whether an interrupt runs, so that the current task is only the one that it came upon.
+#[inline(always)]
+pub fn in_interrupt() -> bool {
+    let count = preempt_count();
+    let interrupts = layout!(hardirq_mask) | layout!(nmi_mask) | u64::from(SOFTIRQ_SERVED);
+    count != UNKNOWN && u64::from(count) & interrupts != 0
+}
+
 /// Subtracts what the observer itself adds.
 #[inline(always)]
 pub fn subtract(readings: &mut Readings, baseline: &Baseline) {
@@ -102,8 +110,8 @@ pub fn from_readings(facts: Recorder, readings: &mut Readings, task: u64) {
     }
 }
 
-/// What the task says of itself. In an interrupt it says nothing of the caller; the rules
-/// weigh that.
+/// What the task says of itself. Not to be asked in an interrupt, where it says nothing of
+/// the caller.
 #[inline(always)]
 pub fn from_task(facts: Recorder, task: u64) {
     let Some(flags) = read::<u32>(task, layout!(task_flags)) else {

@@ -55,7 +55,7 @@ pub static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(1, 0);
 /// program that uses it: an interrupt may run one program while another is under way on
 /// the same CPU, but the kernel never runs the same one twice there.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(7, 0);
 
 /// The program that uses a slot of [`SCRATCH`].
 #[derive(Clone, Copy)]
@@ -65,8 +65,16 @@ pub enum Slot {
     Iput = 0,
     /// The program on `evict`.
     Evict = 1,
-    /// The programs on writeback, which use it for a moment only.
-    Writeback = 2,
+    /// The program on the end of `evict`.
+    EvictEnd = 2,
+    /// The program on `do_writepages`.
+    Writepages = 3,
+    /// The program on the end of `do_writepages`.
+    WritepagesEnd = 4,
+    /// The program on `wb_workfn`.
+    Flusher = 5,
+    /// The program on the end of `wb_workfn`.
+    FlusherEnd = 6,
 }
 
 /// One program's room.

@@ -13,6 +13,7 @@ use probe_common::{Facts, Loss, MARKS_MAX, Mark, MarkKind, SiteKey, TaskMarks};
 
 use crate::{
     entry::Entry,
+    facts,
     inode::Inode,
     kernel::{layout, read},
     maps::{CALIBRATION, CONTROL, TASKS, lose},
@@ -55,6 +56,10 @@ pub fn on_eviction(entry: &Entry, way: Way, inode: &Inode, task: u64) {
         Way::Other => MarkKind::OtherEviction,
         Way::Recorded | Way::Benign => MarkKind::Eviction,
     };
+    // What an interrupt evicts is not the current task's doing, and its stack another.
+    if facts::in_interrupt() {
+        return;
+    }
     push(entry, kind, inode.address, |mark| {
         mark.key = match way {
             Way::Recorded => entry.scratch.sample.key,
@@ -145,6 +150,9 @@ pub fn on_evict_end(entry: &Entry) {
             // SAFETY: a map value that no one else writes while this thread calibrates.
             unsafe { (*calibration).ended += 1 };
         }
+        return;
+    }
+    if facts::in_interrupt() {
         return;
     }
     pop(entry, |kind| {

@@ -74,14 +74,14 @@ fn evict_fentry(context: FEntryContext) -> Option<()> {
 /// The end of `evict`.
 #[kretprobe]
 fn evict_kretprobe(context: RetProbeContext) -> Option<()> {
-    outcome::on_evict_end(&context.enter(Slot::Evict)?);
+    outcome::on_evict_end(&context.enter(Slot::EvictEnd)?);
     Some(())
 }
 
 /// The end of `evict`.
 #[fexit]
 fn evict_fexit(context: FExitContext) -> Option<()> {
-    outcome::on_evict_end(&context.enter(Slot::Evict)?);
+    outcome::on_evict_end(&context.enter(Slot::EvictEnd)?);
     Some(())
 }
 
@@ -89,14 +89,18 @@ fn evict_fexit(context: FExitContext) -> Option<()> {
 #[kprobe]
 fn do_writepages_kprobe(context: ProbeContext) -> Option<()> {
     let host = read(context.arg(0)?, layout!(mapping_host)).unwrap_or(0);
-    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Writepages, host);
+    outcome::on_writeback(
+        &context.enter(Slot::Writepages)?,
+        MarkKind::Writepages,
+        host,
+    );
     Some(())
 }
 
 /// `do_writepages(mapping, wbc)`.
 #[fentry]
 fn do_writepages_fentry(context: FEntryContext) -> Option<()> {
-    let entry = context.enter(Slot::Writeback)?;
+    let entry = context.enter(Slot::Writepages)?;
     let mapping = launder(entry.scratch, 1, context.arg(0));
     let host = read(mapping, layout!(mapping_host)).unwrap_or(0);
     outcome::on_writeback(&entry, MarkKind::Writepages, host);
@@ -106,41 +110,41 @@ fn do_writepages_fentry(context: FEntryContext) -> Option<()> {
 /// The end of `do_writepages`.
 #[kretprobe]
 fn do_writepages_kretprobe(context: RetProbeContext) -> Option<()> {
-    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Writepages);
+    outcome::on_writeback_end(&context.enter(Slot::WritepagesEnd)?, MarkKind::Writepages);
     Some(())
 }
 
 /// The end of `do_writepages`.
 #[fexit]
 fn do_writepages_fexit(context: FExitContext) -> Option<()> {
-    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Writepages);
+    outcome::on_writeback_end(&context.enter(Slot::WritepagesEnd)?, MarkKind::Writepages);
     Some(())
 }
 
 /// `wb_workfn(work)`: the flusher.
 #[kprobe]
 fn wb_workfn_kprobe(context: ProbeContext) -> Option<()> {
-    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Flusher, 0);
+    outcome::on_writeback(&context.enter(Slot::Flusher)?, MarkKind::Flusher, 0);
     Some(())
 }
 
 /// `wb_workfn(work)`: the flusher.
 #[fentry]
 fn wb_workfn_fentry(context: FEntryContext) -> Option<()> {
-    outcome::on_writeback(&context.enter(Slot::Writeback)?, MarkKind::Flusher, 0);
+    outcome::on_writeback(&context.enter(Slot::Flusher)?, MarkKind::Flusher, 0);
     Some(())
 }
 
 /// The end of `wb_workfn`.
 #[kretprobe]
 fn wb_workfn_kretprobe(context: RetProbeContext) -> Option<()> {
-    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Flusher);
+    outcome::on_writeback_end(&context.enter(Slot::FlusherEnd)?, MarkKind::Flusher);
     Some(())
 }
 
 /// The end of `wb_workfn`.
 #[fexit]
 fn wb_workfn_fexit(context: FExitContext) -> Option<()> {
-    outcome::on_writeback_end(&context.enter(Slot::Writeback)?, MarkKind::Flusher);
+    outcome::on_writeback_end(&context.enter(Slot::FlusherEnd)?, MarkKind::Flusher);
     Some(())
 }

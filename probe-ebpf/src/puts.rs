@@ -128,7 +128,9 @@ pub fn on_evict(mut entry: Entry, address: u64) {
         }
         Way::Benign => count(|totals| {
             totals.benign_evictions += 1;
-            totals.benign_final_puts += u64::from(evictions_only());
+            if evictions_only() {
+                totals.benign_final_puts += 1;
+            }
         }),
         Way::Other => {}
     }
@@ -207,15 +209,19 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
 
     let facts = Recorder::new(&mut sample.key.facts);
     facts::from_readings(facts, &mut sample.readings, task);
-    facts::from_task(facts, task);
     facts::from_stack_left(facts, stack_left);
     inode.facts(facts);
     if seen == Seen::AtEvict {
         // `iput_final` sets I_FREEING itself before it evicts (fs/inode.c).
         facts.forget(Fact::InodeFreeing);
     }
+    sample.written_ino = 0;
+    if facts::in_interrupt() {
+        return;
+    }
+    facts::from_task(facts, task);
     locks::from_owners(facts, inode, task);
-    // SAFETY: a map value that only this thread changes.
+    // SAFETY: a map value that only this thread changes, and no interrupt.
     let marks = TASKS.get_ptr(thread).map(|marks| unsafe { &*marks });
     sample.written_ino = facts::from_marks(facts, marks, entry, inode.address);
 }
@@ -239,7 +245,9 @@ fn record(entry: &mut Entry, inode: &Inode, task: u64, is_new: bool) {
     let key = entry.scratch.sample.key;
     sites::count(&key, |counts| {
         seen_before = counts.final_puts;
-        counts.final_puts += u64::from(is_new);
+        if is_new {
+            counts.final_puts += 1;
+        }
     });
     sites::keep_sample(entry, inode, task, seen_before);
     debug!(

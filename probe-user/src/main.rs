@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match command::Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lastref: {error:#}");
+            command::tell(format_args!("{error:#}"));
             ExitCode::from(command::FAILED)
         }
     }

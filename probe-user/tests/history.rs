@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use lastref::hazard::{Call, judge, plain_name, severity, waits_for};
+use lastref::hazard::{Call, judge, severity, waits_for};
+use lastref::kernel::symbols::plain_name;
 use lastref::report::model::{Counts, Example, Lock, Severity, StuckCall};
 use probe_common::{Fact, Facts};
 use serde::Deserialize;

@@ -19,7 +19,7 @@ pub fn build(context: &Context) -> Result<PathBuf> {
     step("build lastref", || {
         run_logged(
             "build lastref",
-            cargo_build(context).env("LASTREF_CACHE", &context.cache),
+            &mut cargo_build(context),
             &context.cache.join("logs/lastref.log"),
         )?;
         let binary = context.target().join("release").join(BINARY);
@@ -71,18 +71,16 @@ pub fn dist(context: &Context) -> Result<u8> {
 }
 
 fn cargo_build(context: &Context) -> Command {
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            PACKAGE,
-            "--bin",
-            BINARY,
-        ])
-        .current_dir(&context.root);
+    let mut command = context.command("cargo");
+    command.args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        PACKAGE,
+        "--bin",
+        BINARY,
+    ]);
     command
 }
 

@@ -27,29 +27,38 @@ pub struct Package {
     pub version: String,
 }
 
-/// apt with its own sources, lists and cache.
+/// apt for the suites of one Debian release, with its own sources, lists and cache: a release that
+/// leaves the mirrors takes no other with it.
 #[derive(Debug)]
-pub struct Apt {
+pub struct Apt<'a> {
+    context: &'a Context,
+    debian: &'a str,
     directory: PathBuf,
-    suites: Vec<String>,
+    suites: Vec<&'a str>,
     refreshed: Cell<bool>,
 }
 
-impl Apt {
-    /// apt for the table's suites; nothing is fetched before something is asked.
-    pub fn new(context: &Context) -> Self {
+impl<'a> Apt<'a> {
+    /// apt for the table's suites of a Debian release; nothing is fetched before something is asked.
+    pub fn new(context: &'a Context, debian: &'a str) -> Self {
         Self {
-            directory: context.cache.join("apt"),
-            suites: context.table.suites.clone(),
+            context,
+            debian,
+            directory: context.cache.join("apt").join(debian),
+            suites: context.table.suites_of(debian),
             refreshed: Cell::new(false),
         }
     }
 
     /// Fetches the package lists unless they are fresh, at most once for each `Apt`.
+    ///
+    /// A suite that cannot be fetched is only warned of: what is looked for may be in another, or
+    /// in the list fetched before, which apt keeps.
     pub fn refresh(&self, even_if_fresh: bool) -> Result<()> {
         if self.refreshed.get() {
             return Ok(());
         }
+        let _lock = self.context.lock(&format!("apt-{}", self.debian))?;
         let sources = self.sources()?;
         let list = self.directory.join("sources.list");
         let stamp = self.directory.join("refreshed");
@@ -62,15 +71,23 @@ impl Apt {
             }
             fs::write(&list, sources)
                 .with_context(|| format!("{} cannot be written", list.display()))?;
-            step("package lists", || {
+            let label = format!("package lists of {}", self.debian);
+            let fetched = step(&label, || {
                 run_logged(
-                    "package lists",
-                    self.command("apt-get").arg("update"),
+                    &label,
+                    // Without this a suite that cannot be reached is no error, and would count as fresh.
+                    self.command("apt-get")
+                        .args(["-oAPT::Update::Error-Mode=any", "update"]),
                     &self.directory.join("update.log"),
                 )
-            })?;
-            fs::write(&stamp, "")
-                .with_context(|| format!("{} cannot be written", stamp.display()))?;
+            });
+            match fetched {
+                Ok(()) => fs::write(&stamp, "")
+                    .with_context(|| format!("{} cannot be written", stamp.display()))?,
+                Err(error) => {
+                    eprintln!("    warning: going on with the lists there are: {error:#}");
+                }
+            }
         }
         self.refreshed.set(true);
         Ok(())
@@ -166,7 +183,7 @@ impl Apt {
     fn sources(&self) -> Result<String> {
         let mirrors = Mirrors::of_this_machine()?;
         let mut text = String::new();
-        for suite in &self.suites {
+        for suite in self.suites.iter().copied() {
             writeln!(
                 text,
                 "deb [signed-by={KEYRING}] {} {suite} main",

@@ -1,16 +1,24 @@
-//! Guests as process groups of their own: ended as a whole, also when we are told to end.
+//! Children as process groups of their own: ended as a whole, also when we are told to end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process_group, test_kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-static GROUPS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// How long groups that were asked to end may take to.
+const GRACE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Each group's leader, and the signal that ends the group when we are told to end.
+static GROUPS: Mutex<BTreeMap<u32, Signal>> = Mutex::new(BTreeMap::new());
 static WATCH: Once = Once::new();
 
 /// A running child with all that it started.
@@ -19,15 +27,16 @@ pub struct Group {
     child: Child,
 }
 
-/// Starts a command as the leader of a process group of its own.
-pub fn spawn(command: &mut Command) -> io::Result<Group> {
+/// Starts a command as the leader of a process group of its own, which `ending` ends when we are
+/// told to end: `KILL` a guest, `TERM` what may have groups of its own to end first.
+pub fn spawn(command: &mut Command, ending: Signal) -> io::Result<Group> {
     let mut watching = Ok(());
     WATCH.call_once(|| watching = watch());
     watching?;
     // Held over the start, so that a signal meanwhile finds the child in the list.
     let mut groups = groups();
     let child = command.process_group(0).spawn()?;
-    groups.insert(child.id());
+    groups.insert(child.id(), ending);
     drop(groups);
     Ok(Group { child })
 }
@@ -45,7 +54,7 @@ impl Group {
 
     /// Ends the whole group.
     pub fn kill(&mut self) {
-        end(self.child.id());
+        send(self.child.id(), Signal::KILL);
         // Nothing to be done if it cannot be waited for: it was killed.
         let _ = self.child.wait();
         groups().remove(&self.child.id());
@@ -58,24 +67,43 @@ impl Drop for Group {
     }
 }
 
-fn groups() -> MutexGuard<'static, BTreeSet<u32>> {
+fn groups() -> MutexGuard<'static, BTreeMap<u32, Signal>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn end(group: u32) {
-    if let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+fn pid(group: u32) -> Option<Pid> {
+    i32::try_from(group).ok().and_then(Pid::from_raw)
+}
+
+fn send(group: u32, signal: Signal) {
+    if let Some(pid) = pid(group) {
         // The group may be gone already, which is what is wanted.
-        let _ = kill_process_group(pid, Signal::KILL);
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Ends all groups, each by its signal, and waits for those that have something to do first.
+fn end(groups: &BTreeMap<u32, Signal>) {
+    for (group, signal) in groups {
+        send(*group, *signal);
+    }
+    let start = Instant::now();
+    let busy = |(group, signal): (&u32, &Signal)| {
+        *signal != Signal::KILL
+            && pid(*group).is_some_and(|pid| test_kill_process_group(pid).is_ok())
+    };
+    while groups.iter().any(busy) && start.elapsed() < GRACE {
+        thread::sleep(POLL);
     }
 }
 
 fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            for group in groups().iter() {
-                end(*group);
-            }
+            // Held to the end, so that nothing more is started.
+            let groups = groups();
+            end(&groups);
             std::process::exit(128 + signal);
         }
     });
@@ -85,14 +113,13 @@ fn watch() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn a_group_ends_as_a_whole() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 100 & echo $!; wait"]);
         command.stdout(std::process::Stdio::piped());
-        let mut group = spawn(&mut command).unwrap();
+        let mut group = spawn(&mut command, Signal::KILL).unwrap();
         let mut output = io::BufReader::new(group.child().stdout.take().unwrap());
         let mut line = String::new();
         io::BufRead::read_line(&mut output, &mut line).unwrap();

@@ -1,12 +1,17 @@
 //! Where things are: the checkout, and the cache that holds all that is downloaded or built outside it.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::table::{KernelSpec, Table};
+
+/// Moves the cache.
+const CACHE_VARIABLE: &str = "LASTREF_CACHE";
 
 /// The checkout, its kernel table and the cache.
 #[derive(Debug)]
@@ -61,9 +66,23 @@ impl Context {
         Ok(file)
     }
 
-    /// Where Cargo puts what it builds.
+    /// A command that runs in the checkout with the cache that we use, should it ask for it: Cargo,
+    /// whose build scripts run elsewhere again, or this program.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root);
+        // To set it where it was not would make Cargo build anew what a build by hand has built.
+        match set(CACHE_VARIABLE) {
+            Some(_) => command.env(CACHE_VARIABLE, &self.cache),
+            None => command.env_remove(CACHE_VARIABLE),
+        };
+        command
+    }
+
+    /// Where Cargo puts what it builds, if it runs in the checkout.
     pub fn target(&self) -> PathBuf {
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+        self.root
+            .join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
     }
 
     /// Where `bpf-linker` and virtme-ng are installed.
@@ -72,9 +91,13 @@ impl Context {
     }
 }
 
+/// A variable that is set to something.
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
 fn cache_directory() -> Result<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let directory = set("LASTREF_CACHE")
+    let directory = set(CACHE_VARIABLE)
         .map(PathBuf::from)
         .or_else(|| set("XDG_CACHE_HOME").map(|base| Path::new(&base).join("lastref")))
         .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache/lastref")))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use crate::children::{self, Group};
+use crate::children::{self, Group, Signal};
 use crate::context::Context;
 use crate::guest_command::GuestCommand;
 use crate::kernels::Kernel;
@@ -203,7 +203,7 @@ impl<'a> Guest<'a> {
         let run = GuestCommand::prepare(directory.path(), &self.command)?;
         let mut command = self.virtme_ng(&run)?;
         let start = Instant::now();
-        let mut group = children::spawn(&mut command)
+        let mut group = children::spawn(&mut command, Signal::KILL)
             .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
         let streams = (group.child().stdout.take(), group.child().stderr.take());
         let stdout = collect(streams.0, self.echo.then(io::stdout));

@@ -122,7 +122,7 @@ pub fn ensure(context: &Context, apt: &Apt, spec: &KernelSpec, refresh: bool) ->
 /// The kernel of that name, fetched or built if need be.
 pub fn named(context: &Context, name: &str) -> Result<Kernel> {
     let spec = context.table.kernel(name)?;
-    ensure(context, &Apt::new(context), spec, false)
+    ensure(context, &Apt::new(context, &spec.toolchain), spec, false)
 }
 
 /// A kernel is made anew when this changes.

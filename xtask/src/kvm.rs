@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::children;
+use crate::children::{self, Signal};
 use crate::context::Context;
 use crate::kernels::Kernel;
 use crate::progress::read_lossy;
@@ -64,8 +64,8 @@ fn trial(context: &Context, kernel: &Kernel) -> Result<bool> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut guest =
-        children::spawn(&mut command).context("qemu-system-x86_64 cannot be started")?;
+    let mut guest = children::spawn(&mut command, Signal::KILL)
+        .context("qemu-system-x86_64 cannot be started")?;
     let start = Instant::now();
     let mut spoke = false;
     while !spoke && start.elapsed() < TRIAL && guest.try_wait()?.is_none() {

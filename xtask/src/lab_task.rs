@@ -29,19 +29,9 @@ pub fn run(context: &Context, options: &Lab) -> Result<u8> {
         None => agent::build(context)?,
     };
     let summary = lab::run(context, &options.kernel, &lastref, &options.scenarios)?;
-    let (mut passed, mut failed) = (0, summary.problems.len());
-    for session in &summary.sessions {
-        failed += session.judgement.problems.len();
-        for verdict in &session.judgement.verdicts {
-            if verdict.problems.is_empty() {
-                passed += 1;
-            } else {
-                failed += 1;
-            }
-        }
-    }
+    let (passed, failed) = summary.tally();
     let tally = Tally {
-        passed,
+        passed: u64::try_from(passed)?,
         failed: u64::try_from(failed)?,
         skipped: 0,
     };

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::children::{self, Signal};
+
 /// A line this often while something runs.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
@@ -68,14 +70,12 @@ pub fn run_logged(name: &str, command: &mut Command, log: &Path) -> Result<()> {
         File::create(log).with_context(|| format!("{} cannot be created", log.display()))?;
     let errors = output.try_clone().context("a file cannot be shared")?;
     let mut life = SignsOfLife::new(name);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .spawn()
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    // It may have guests of its own to end.
+    let mut group = children::spawn(command, Signal::TERM)
         .with_context(|| format!("{name}: {} cannot be started", program(command)))?;
     let status = loop {
-        if let Some(status) = child.try_wait().context("a child cannot be waited for")? {
+        if let Some(status) = group.try_wait().context("a child cannot be waited for")? {
             break status;
         }
         life.show(log);

@@ -12,7 +12,7 @@ use crate::context::{Context, Staged};
 use crate::progress::{on_path, output_of, run_logged, step};
 
 /// Brings it from wherever it can be had: rustup, else Debian.
-pub fn ensure(context: &Context, apt: &Apt) -> Result<()> {
+pub fn ensure(context: &Context) -> Result<()> {
     step("rust-src", || {
         let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"]))?;
         let place = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
@@ -29,7 +29,7 @@ pub fn ensure(context: &Context, apt: &Apt) -> Result<()> {
                 first_line(&error)
             );
         }
-        by_debian(context, apt, &place)?;
+        by_debian(context, &place)?;
         ensure!(
             is_source(&place),
             "{} is not Rust's source",
@@ -62,22 +62,16 @@ fn by_rustup(context: &Context) -> Result<()> {
 }
 
 /// Debian's package of exactly the running version, linked into the sysroot.
-fn by_debian(context: &Context, apt: &Apt, place: &Path) -> Result<()> {
+fn by_debian(context: &Context, place: &Path) -> Result<()> {
     let version = output_of(Command::new("rustc").arg("--version"))?;
     let version = version
         .split_whitespace()
         .nth(1)
         .with_context(|| format!("rustc calls itself {version}"))?;
-    let package = newest(of_version(apt.versions(&["rust-src".to_string()])?, version))?
-        .ok_or_else(|| {
-            anyhow!(
-                "no rust-src {version}: rustup cannot fetch it and no suite of kernels.toml has that version; \
-                 install it with rustup component add rust-src"
-            )
-        })?;
     let directory = context.cache.join("rust-src").join(version);
     let source: PathBuf = directory.join(format!("usr/src/rustc-{version}"));
     if !is_source(&source) {
+        let (apt, package) = find(context, version)?;
         let staged = Staged::beside(&directory)?;
         apt.unpack(&[package], staged.path())?;
         staged.commit()?;
@@ -93,6 +87,21 @@ fn by_debian(context: &Context, apt: &Apt, place: &Path) -> Result<()> {
             .with_context(|| format!("{} cannot be replaced", place.display()))?;
     }
     symlink(&source, place).with_context(|| format!("{} cannot be linked", place.display()))
+}
+
+/// The package, from the newest Debian release that has it: no older one need be looked at then.
+fn find<'a>(context: &'a Context, version: &str) -> Result<(Apt<'a>, Package)> {
+    for debian in context.table.debians().into_iter().rev() {
+        let apt = Apt::new(context, debian);
+        let versions = apt.versions(&["rust-src".to_string()])?;
+        if let Some(package) = newest(of_version(versions, version))? {
+            return Ok((apt, package));
+        }
+    }
+    Err(anyhow!(
+        "no rust-src {version}: rustup cannot fetch it and no suite of kernels.toml has that version; \
+         install it with rustup component add rust-src"
+    ))
 }
 
 fn of_version(packages: Vec<Package>, version: &str) -> impl Iterator<Item = Package> {

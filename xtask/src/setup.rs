@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: makes a bare Debian machine ready. Every step is skipped where it is done.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::time::Instant;
@@ -16,6 +17,8 @@ use crate::{host_packages, kernels, rust_src};
 
 /// The last release that links against rustc's own LLVM; later ones need one installed.
 const BPF_LINKER: &str = "0.10.3";
+/// guest.rs names the console's device as this release does inside.
+const VIRTME_NG: &str = "1.42";
 
 /// Options of `setup`.
 #[derive(Debug, Args)]
@@ -39,15 +42,18 @@ pub fn ready(context: &Context, names: &[String], refresh: bool) -> Result<Vec<K
     let start = Instant::now();
     let specs = context.kernels(names)?;
     eprintln!("set-up, in {}", context.cache.display());
-    let apt = Apt::new(context);
     host_packages::install(context)?;
-    rust_src::ensure(context, &apt)?;
+    rust_src::ensure(context)?;
     bpf_linker(context)?;
     virtme_ng(context)?;
+    let mut apts = BTreeMap::new();
     let mut kernels = Vec::new();
     for spec in specs {
         eprintln!("  {}: {}", spec.name, spec.purpose);
-        kernels.push(kernels::ensure(context, &apt, spec, refresh)?);
+        let apt = apts
+            .entry(&spec.toolchain)
+            .or_insert_with(|| Apt::new(context, &spec.toolchain));
+        kernels.push(kernels::ensure(context, apt, spec, refresh)?);
         Toolchain::ensure(context, &spec.toolchain)?;
     }
     eprintln!("set-up: ready, {}", elapsed(start));
@@ -85,7 +91,7 @@ fn virtme_ng(context: &Context) -> Result<()> {
         let directory = context.tools().join("virtme-ng");
         // Scripts in it name their interpreter by its full path: it cannot be made elsewhere and moved.
         let complete = directory.join("complete");
-        if complete.is_file() {
+        if fs::read_to_string(&complete).is_ok_and(|version| version == VIRTME_NG) {
             return Ok(());
         }
         let log = context.cache.join("logs/virtme-ng.log");
@@ -98,14 +104,12 @@ fn virtme_ng(context: &Context) -> Result<()> {
         )?;
         run_logged(
             "pip install virtme-ng",
-            Command::new(directory.join("bin/pip")).args([
-                "install",
-                "--disable-pip-version-check",
-                "virtme-ng",
-            ]),
+            Command::new(directory.join("bin/pip"))
+                .args(["install", "--disable-pip-version-check"])
+                .arg(format!("virtme-ng=={VIRTME_NG}")),
             &log,
         )?;
-        fs::write(&complete, "")
+        fs::write(&complete, VIRTME_NG)
             .with_context(|| format!("{} cannot be written", complete.display()))
     })
 }

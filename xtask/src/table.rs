@@ -12,7 +12,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
-    /// Debian's suites to look in.
+    /// Debian's suites to look in, of older releases first.
     pub suites: Vec<String>,
     /// The kernels, in the order they are tested.
     #[serde(rename = "kernel")]
@@ -29,7 +29,7 @@ pub struct KernelSpec {
     pub name: String,
     /// What it is tested for.
     pub purpose: String,
-    /// The toolchain that builds modules for it.
+    /// The Debian release that it comes from and that the toolchain for it is made of.
     pub toolchain: String,
     /// Where it comes from.
     #[serde(flatten)]
@@ -93,6 +93,22 @@ impl Table {
         Ok(table)
     }
 
+    /// The suites of a Debian release: its own and those named after it, as `trixie-security`.
+    pub fn suites_of(&self, debian: &str) -> Vec<&str> {
+        self.suites
+            .iter()
+            .map(String::as_str)
+            .filter(|suite| debian_of(suite) == debian)
+            .collect()
+    }
+
+    /// The Debian releases that the suites are of, in their order.
+    pub fn debians(&self) -> Vec<&str> {
+        let mut debians: Vec<&str> = self.suites.iter().map(|suite| debian_of(suite)).collect();
+        debians.dedup();
+        debians
+    }
+
     /// The kernel of that name.
     pub fn kernel(&self, name: &str) -> Result<&KernelSpec> {
         self.kernels
@@ -108,11 +124,20 @@ impl Table {
     }
 }
 
+fn debian_of(suite: &str) -> &str {
+    suite.split('-').next().unwrap_or(suite)
+}
+
 impl KernelSpec {
     fn check(&self, table: &Table) -> Result<()> {
         ensure!(
             table.toolchains.contains_key(&self.toolchain),
             "there is no toolchain {}",
+            self.toolchain
+        );
+        ensure!(
+            !table.suites_of(&self.toolchain).is_empty(),
+            "suites has none of {}",
             self.toolchain
         );
         if let Kind::Stock { release, image, .. } = &self.kind {
@@ -198,6 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn suites_go_by_their_release() {
+        let table = ENTRY.replace(
+            "[\"trixie\"]",
+            "[\"sid\", \"sidux-security\", \"trixie\", \"trixie-security\"]",
+        );
+        let table = Table::parse(&table).unwrap();
+        assert_eq!(table.suites_of("trixie"), ["trixie", "trixie-security"]);
+        assert_eq!(table.suites_of("sid"), ["sid"]);
+        assert_eq!(table.debians(), ["sid", "sidux", "trixie"]);
+    }
+
+    #[test]
     fn mistakes_in_the_table_are_named() {
         for (from, to, message) in [
             (
@@ -205,6 +242,7 @@ mod tests {
                 "toolchain = \"sid\"",
                 "no toolchain sid",
             ),
+            ("[\"trixie\"]", "[\"sid\"]", "none of trixie"),
             ("?<abi>", "?:", "no group named abi"),
             ("kind = \"stock\"", "kind = \"odd\"", "odd"),
             ("-{release}\"]", "\"]", "{release}"),

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything there is to test, in stages, with one tally at the end.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -15,8 +17,6 @@ use crate::{agent, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
-/// Guests are emulated on two virtual CPUs each; more than this at once only wait for each other.
-const SIDE_BY_SIDE: usize = 2;
 const BPF_TARGET: &str = "bpfel-unknown-none";
 
 /// Options of `test`.
@@ -195,11 +195,16 @@ fn one(context: &Context, stage: &str, command: &mut Command) -> Tally {
 }
 
 fn cargo(context: &Context) -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = context.command("cargo");
+    command.env("CARGO_TERM_COLOR", "never");
     command
-        .current_dir(&context.root)
-        .env("CARGO_TERM_COLOR", "never");
-    command
+}
+
+/// How many guests run at once: each is emulated on two virtual CPUs, so one for every two CPUs, but
+/// two even where there are no more, since no guest keeps both of its own busy.
+fn side_by_side() -> usize {
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    (cpus / 2).max(2)
 }
 
 /// The lab on each kernel, each in a process of its own whose output is shown in one piece.
@@ -217,8 +222,8 @@ fn labs(context: &Context, kernels: &[String]) -> Result<Vec<Done>> {
     let program = std::env::current_exe().context("this program cannot be found")?;
     let waiting = Mutex::new(kernels.iter());
     let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE.min(kernels.len()) {
+    thread::scope(|scope| {
+        for _ in 0..side_by_side().min(kernels.len()) {
             scope.spawn(|| {
                 let next = || {
                     waiting
@@ -247,10 +252,10 @@ fn lab(context: &Context, program: &Path, lastref: &Path, kernel: &str) -> (Stri
     let log = context.cache.join(format!("logs/lab-{kernel}.log"));
     let result = run_logged(
         &lab_name(kernel),
-        Command::new(program)
+        context
+            .command(program)
             .args(["lab", "--kernel", kernel, "--lastref"])
-            .arg(lastref)
-            .current_dir(&context.root),
+            .arg(lastref),
         &log,
     );
     let text = read_lossy(&log);

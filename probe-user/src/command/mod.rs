@@ -13,6 +13,8 @@ mod workload;
 
 use std::process::ExitCode;
 
+pub use output::tell;
+
 use clap::{Parser, Subcommand};
 
 /// Findings at or above `--fail-on`.

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::IsTerminal as _,
+    io::{ErrorKind, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -122,15 +122,28 @@ pub fn run(args: &ObserveArgs, workload: Option<&WorkloadArgs>) -> Result<ExitCo
 
 async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
+    if let Some(path) = &args.ready_file {
+        // One that an earlier run left would tell too early.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
     let mut session = match Session::start(args.session_options()) {
         Ok(session) => session,
         Err(error) => {
-            eprintln!("lastref: {error}");
-            return Ok(ExitCode::from(CANNOT_WATCH));
+            output::tell(&error);
+            return Ok(ExitCode::from(if error.is_our_failure() {
+                FAILED
+            } else {
+                CANNOT_WATCH
+            }));
         }
     };
     let (attach, reason) = session.attachment();
-    eprintln!("lastref: watching by {} ({reason})", attach.name());
+    output::tell(format_args!("watching by {} ({reason})", attach.name()));
     let mut log = args
         .debug_ebpf
         .then(|| EbpfLogger::init(session.probe().object()))
@@ -146,7 +159,10 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     let end = args
         .duration
         .and_then(|duration| Instant::now().checked_add(duration));
-    let mut ticks = interval_at(Instant::now() + args.interval, args.interval);
+    let first_tick = Instant::now()
+        .checked_add(args.interval)
+        .context("--interval is too long")?;
+    let mut ticks = interval_at(first_tick, args.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -159,7 +175,7 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         if let Some(log) = &mut log {
             log.flush();
         }
-        args.write_interim(&mut session)?;
+        args.write_interim(&mut session);
     }
     let workload_end = match &mut child {
         Some(child) => Some(child.finish().await),
@@ -172,7 +188,9 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     let written = args.write(&report);
     args.show(&report)?;
     if let Err(error) = written {
-        eprintln!("lastref: {error:#}; the report is on standard output only");
+        output::tell(format_args!(
+            "{error:#}; the report is on standard output only"
+        ));
         return Ok(ExitCode::from(FAILED));
     }
     Ok(verdict(args, workload, &report))
@@ -188,12 +206,20 @@ async fn until(end: Option<Instant>) {
 fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report) -> ExitCode {
     let ended = report.capture.workload.as_ref();
     if let Some(ended) = ended {
-        eprintln!("lastref: the command {}", ended.end());
+        output::tell(format_args!("the command {}", ended.end()));
     }
-    if workload.is_some_and(|workload| workload.passthrough)
-        && let Some(status) = ended.and_then(|ended| ended.status)
-    {
-        return ExitCode::from(u8::try_from(status).unwrap_or(FAILED));
+    if workload.is_some_and(|workload| workload.passthrough) {
+        // As a shell has it: the status, or 128 and the signal's number.
+        let status = ended.and_then(|ended| {
+            ended
+                .status
+                .or_else(|| ended.signal.map(|signal| 128 + signal))
+        });
+        return ExitCode::from(
+            status
+                .and_then(|status| u8::try_from(status).ok())
+                .unwrap_or(FAILED),
+        );
     }
     let is_finding = worst(report).is_some_and(|severity| severity >= args.fail_on);
     ExitCode::from(if is_finding {
@@ -218,14 +244,16 @@ impl ObserveArgs {
         }
     }
 
-    /// Writes what was seen so far. An output that cannot be written now (a full disk) is
-    /// told, and tried again at the next interval: what is collected stays in memory.
-    fn write_interim(&self, session: &mut Session) -> Result<()> {
-        let report = session.report(true, None)?;
-        if let Err(error) = self.write(&report) {
-            eprintln!("lastref: {error:#}; going on, and trying again");
+    /// Writes what was seen so far. What cannot be read or written now (a full disk) is told,
+    /// and tried again at the next interval: what is collected stays where it is.
+    fn write_interim(&self, session: &mut Session) {
+        let written = session
+            .report(true, None)
+            .map_err(anyhow::Error::from)
+            .and_then(|report| self.write(&report));
+        if let Err(error) = written {
+            output::tell(format_args!("{error:#}; going on, and trying again"));
         }
-        Ok(())
     }
 
     fn write(&self, report: &Report) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Standard output, for text that is complete.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -23,4 +24,10 @@ pub fn print(text: &str) -> anyhow::Result<ExitCode> {
             .context("cannot write to standard output; check where it goes")
             .map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Tells the user something on standard error, in one line. Nobody may be listening there,
+/// which must not end a run that has a report to write.
+pub fn tell(message: impl Display) {
+    let _ = writeln!(io::stderr(), "lastref: {message}");
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends collection, the second ends the program.
+//! SIGINT, SIGTERM and SIGHUP: the first ends collection, the second ends the program.
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::FAILED;
+use super::{FAILED, output};
 
 /// Says when collection is to end.
 pub struct Stop {
@@ -20,19 +20,20 @@ impl Stop {
     /// If the signals cannot be caught.
     pub fn listen() -> Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
-        let mut signals = (
+        let mut signals = [
             catch(SignalKind::interrupt())?,
             catch(SignalKind::terminate())?,
-        );
+            catch(SignalKind::hangup())?,
+        ];
         let (request, requested) = watch::channel(false);
         tokio::spawn(async move {
-            either(&mut signals).await;
+            any(&mut signals).await;
             // The receiver is gone only when the program ends anyway.
             let _ = request.send(true);
-            either(&mut signals).await;
-            eprintln!(
-                "lastref: interrupted twice, leaving at once; \
-                 the report of the last interval is in --output, if that was given"
+            any(&mut signals).await;
+            output::tell(
+                "interrupted twice, leaving at once; \
+                 the report of the last interval is in --output, if that was given",
             );
             std::process::exit(i32::from(FAILED));
         });
@@ -52,9 +53,10 @@ impl Stop {
     }
 }
 
-async fn either((interrupt, terminate): &mut (Signal, Signal)) {
+async fn any([interrupt, terminate, hang_up]: &mut [Signal; 3]) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
 }

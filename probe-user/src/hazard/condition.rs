@@ -29,6 +29,8 @@ pub enum Condition {
     HeldLock,
     /// A call was still inside after the threshold.
     Stuck,
+    /// An eviction has not ended yet.
+    InFlight,
     /// At least one ended eviction gave up the CPU.
     Slept,
     /// The longest ended eviction took at least this many milliseconds.
@@ -84,6 +86,10 @@ impl Condition {
                 let longest = duration_ms(longest);
                 Some(vec![format!("{calls} still inside, for up to {longest}.")])
             }
+            Self::InFlight => (call.counts.in_flight > 0).then(|| {
+                let evictions = count(call.counts.in_flight, "eviction");
+                vec![format!("{evictions} not ended.")]
+            }),
             Self::Slept => (call.counts.slept > 0).then(|| {
                 let evictions = count(call.counts.slept, "ended eviction");
                 vec![format!("{evictions} gave up the CPU.")]
@@ -192,6 +198,7 @@ impl fmt::Display for Condition {
             Self::Caller(group) => write!(f, "put by {}", group.what),
             Self::HeldLock => f.write_str("a held lock that no design accounts for"),
             Self::Stuck => f.write_str("still inside after --stuck-after"),
+            Self::InFlight => f.write_str("an eviction that has not ended"),
             Self::Slept => f.write_str("an eviction slept"),
             Self::LongestAtLeast(milliseconds) => {
                 write!(f, "an eviction took {} or more", duration_ms(*milliseconds))

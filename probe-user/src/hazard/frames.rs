@@ -3,6 +3,8 @@
 //! A function that the compiler inlined or that tail-calls `iput()` leaves no frame, so each
 //! group also names the functions around it that stand for the same thing.
 
+use crate::kernel::symbols::plain_name;
+
 /// Where the functions of a group are to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
@@ -167,31 +169,6 @@ impl FrameGroup {
         let plain = plain_name(function);
         self.names.iter().find(|name| **name == plain).copied()
     }
-}
-
-/// What compilers append to the name of a copy or a part of a function.
-const SUFFIXES: &[&str] = &["isra", "part", "constprop", "cold", "llvm", "lto_priv"];
-
-/// A function's name as the source has it: `iput.part.0.cold` is `iput`.
-///
-/// GCC appends `.isra.N`, `.part.N`, `.constprop.N`, `.cold`, `.lto_priv.N`, clang `.llvm.N`,
-/// one after the other.
-#[must_use]
-pub fn plain_name(function: &str) -> &str {
-    let mut name = function;
-    while let Some((head, last)) = name.rsplit_once('.') {
-        let numbered = last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty();
-        let (head, word) = match (numbered, head.rsplit_once('.')) {
-            (true, Some(split)) => split,
-            (true, None) => break,
-            (false, _) => (head, last),
-        };
-        if head.is_empty() || !SUFFIXES.contains(&word) {
-            break;
-        }
-        name = head;
-    }
-    name
 }
 
 #[cfg(test)]

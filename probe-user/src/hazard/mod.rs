@@ -20,7 +20,7 @@ use probe_common::{Fact, Facts};
 
 use crate::report::model::{Counts, Example, Hazard, Severity, StuckCall};
 use condition::Accounted;
-pub use frames::{frame_names, plain_name};
+pub use frames::frame_names;
 pub use rules::{RULES, Rule};
 pub use waits::waits_for;
 

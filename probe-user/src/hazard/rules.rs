@@ -3,7 +3,7 @@
 use probe_common::Fact;
 
 use super::condition::Condition::{
-    self, All, Any, Caller, Chain, Despite, HeldLock, LongestAtLeast, Not, Slept, Stuck,
+    self, All, Any, Caller, Chain, Despite, HeldLock, InFlight, LongestAtLeast, Not, Slept, Stuck,
 };
 use super::frames;
 use super::locks::{LockPattern, any_mode};
@@ -115,7 +115,20 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: "writeback-self-wait",
         title: "Final put from inside writeback of the very inode",
-        cases: &[case(Severity::Deadlock, is(Fact::WritebackThisInode))],
+        cases: &[
+            case(
+                Severity::Deadlock,
+                All(&[
+                    is(Fact::WritebackThisInode),
+                    is(Fact::InodeSync),
+                    Any(&[InFlight, Stuck]),
+                ]),
+            ),
+            // It came back: the inode was kept, or nothing had set I_SYNC (fsync of pages alone,
+            // mm/filemap.c, filemap_writeback()). Where it is unlinked and I_SYNC is set, it
+            // does not.
+            case(Severity::Unsafe, is(Fact::WritebackThisInode)),
+        ],
         accounts_for: Accounts::NONE,
         why: "Writeback pins the inode with I_SYNC instead of a reference (fs/fs-writeback.c, \
               writeback_sb_inodes()), and evict() waits uninterruptibly until I_SYNC clears \
@@ -166,7 +179,12 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: "journal-transaction",
         title: "Final put with a filesystem transaction open",
-        cases: &[case(Severity::Unsafe, is(Fact::Journal))],
+        // The MDS client of CephFS keeps the request there while it handles a reply, and that
+        // is no transaction (fs/ceph/mds_client.c, handle_reply()).
+        cases: &[case(
+            Severity::Unsafe,
+            All(&[is(Fact::Journal), Not(&Chain(&frames::CEPH_MESSENGER))]),
+        )],
         accounts_for: Accounts::NONE,
         why: "Eviction starts transactions of its own and may wait for a commit, which waits for \
               this very transaction to end; another filesystem's eviction finds a \

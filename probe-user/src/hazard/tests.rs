@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::rules::{RECLAIM_SLEEP_MS, SLOW_EVICTION_MS};
 use super::*;
+use crate::kernel::symbols::plain_name;
 use crate::report::model::{Lock, Work};
 
 /// A call under construction.
@@ -17,6 +18,7 @@ struct Case {
     without_example: bool,
     longest_ms: u64,
     slept: u64,
+    in_flight: u64,
     stuck: Vec<&'static str>,
 }
 
@@ -83,6 +85,7 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
         counts: &Counts {
             final_puts: 1,
             slept: case.slept,
+            in_flight: case.in_flight,
             eviction_longest_ns: case.longest_ms * 1_000_000,
             ..Counts::default()
         },
@@ -128,21 +131,36 @@ fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {
         (with(&[InodeDirty, Unlinked], &["dput"]), vec![]),
         (
             with(&[WritebackThisInode], &[]),
+            vec![("writeback-self-wait", Unsafe)],
+        ),
+        // It came back: no deadlock, whatever the state was.
+        (
+            with(&[WritebackThisInode, InodeSync], &[]),
+            vec![("writeback-self-wait", Unsafe)],
+        ),
+        (
+            Case {
+                in_flight: 1,
+                ..with(&[WritebackThisInode, InodeSync], &[])
+            },
             vec![("writeback-self-wait", Deadlock)],
         ),
         // The flusher that writes the inode: the flusher rule keeps quiet, the worker's do not.
         (
-            with(
-                &[
-                    WritebackThisInode,
-                    Flusher,
-                    InodeSync,
-                    WorkqueueWorker,
-                    Kthread,
-                    MemReclaimWorker,
-                ],
-                &["lab_writepages", "do_writepages"],
-            ),
+            Case {
+                in_flight: 1,
+                ..with(
+                    &[
+                        WritebackThisInode,
+                        Flusher,
+                        InodeSync,
+                        WorkqueueWorker,
+                        Kthread,
+                        MemReclaimWorker,
+                    ],
+                    &["lab_writepages", "do_writepages"],
+                )
+            },
             vec![
                 ("writeback-self-wait", Deadlock),
                 ("mem-reclaim-worker", Risky),
@@ -520,7 +538,11 @@ fn what_is_waited_for_is_told() {
         first(stuck).as_deref(),
         Some("an answer from the FUSE server")
     );
-    let own = first(with(&[Fact::WritebackThisInode, Fact::InodeSync], &[])).unwrap();
+    let own = first(Case {
+        in_flight: 1,
+        ..with(&[Fact::WritebackThisInode, Fact::InodeSync], &[])
+    })
+    .unwrap();
     assert!(
         own.contains("(I_SYNC), which this very thread is doing"),
         "{own}"
@@ -580,6 +602,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 without_example,
                 longest_ms,
                 slept,
+                in_flight: slept,
                 stuck,
             },
         )

@@ -1,6 +1,6 @@
 //! What a sleeping thread waits for, read off its kernel stack.
 
-use super::frames::plain_name;
+use crate::kernel::symbols::plain_name;
 
 /// Functions in which a thread waits for one particular thing.
 const SPECIFIC: &[(&str, &[&str])] = &[

@@ -402,6 +402,11 @@ fn resolve_text(symbols: &Symbols, resolved: &mut Resolved) {
     fill(&mut resolved.layout.iput, &symbols.ranges("iput"));
     fill(&mut resolved.layout.evict, &symbols.ranges("evict"));
     match evict_callers::direct_callers(symbols) {
+        // Its caller would be taken for one that called iput().
+        Ok(callers) if callers.iter().any(|caller| caller.jumps) => {
+            resolved.evict_callers =
+                Err("a function besides iput() jumps to evict(), and leaves no frame".into());
+        }
         Ok(callers) => {
             let ranges: Vec<_> = callers
                 .iter()

@@ -264,14 +264,29 @@ impl Symbols {
     }
 }
 
-/// A symbol's name without the suffixes that compilers append (`.cold`, `.isra.0`, `.llvm.123`).
-/// C identifiers have no dots, so everything from the first dot on is the compiler's.
+/// What compilers append to the name of a copy or a part of a function.
+const SUFFIXES: &[&str] = &["isra", "part", "constprop", "cold", "llvm", "lto_priv"];
+
+/// A function's name as the source has it: `iput.part.0.cold` is `iput`.
+///
+/// GCC appends `.isra.N`, `.part.N`, `.constprop.N`, `.cold`, `.lto_priv.N`, clang `.llvm.N`,
+/// one after the other.
 #[must_use]
-pub fn plain_name(name: &str) -> &str {
-    match name.find('.') {
-        None | Some(0) => name,
-        Some(dot) => &name[..dot],
+pub fn plain_name(function: &str) -> &str {
+    let mut name = function;
+    while let Some((head, last)) = name.rsplit_once('.') {
+        let numbered = last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty();
+        let (head, word) = match (numbered, head.rsplit_once('.')) {
+            (true, Some(split)) => split,
+            (true, None) => break,
+            (false, _) => (head, last),
+        };
+        if head.is_empty() || !SUFFIXES.contains(&word) {
+            break;
+        }
+        name = head;
     }
+    name
 }
 
 /// FNV-1a: short, and good enough for names.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use probe_common::{Facts, SiteCounts, SiteKey};
+use probe_common::{Fact, Facts, SiteCounts, SiteKey};
 use thiserror::Error;
 
 use super::{
     calls,
     sites::{self, Aggregate, Chain},
-    stuck::{self, Candidate},
+    stuck::{self, Candidate, Presence},
 };
 use crate::{
     kernel::{
@@ -73,6 +73,19 @@ pub enum ObserveError {
     Probe(#[from] ProbeError),
 }
 
+impl ObserveError {
+    /// Whether lastref itself is at fault, not the kernel or the host.
+    #[must_use]
+    pub const fn is_our_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Probe(
+                ProbeError::Refused { .. } | ProbeError::Mismatch(_) | ProbeError::Map { .. }
+            )
+        )
+    }
+}
+
 /// Final puts that are still inside for longer than the threshold.
 #[derive(Default)]
 struct StuckCalls {
@@ -91,6 +104,20 @@ impl StuckCalls {
         self.by_key.values().map(Vec::len).sum::<usize>() + self.benign.len()
     }
 }
+
+/// Facts that may be unknown of one call and known of another.
+const TOLD_BY_CALL: &[Fact] = &[
+    Fact::OwnInodeLock,
+    Fact::OwnInvalidateLock,
+    Fact::OwnSuperblockLock,
+    Fact::StackBelow4K,
+    Fact::StackBelow2K,
+    Fact::InodeFreeing,
+    Fact::InodeSync,
+    Fact::WritebackThisInode,
+    Fact::WritebackOtherInode,
+    Fact::Flusher,
+];
 
 /// The counts of a single put that is still evicting.
 const ONE_IN_FLIGHT: SiteCounts = SiteCounts {
@@ -113,6 +140,8 @@ pub struct Session {
     symbolizer: Symbolizer,
     started: Timestamp,
     clock: Instant,
+    /// Why the stacks of threads cannot be read, if they cannot.
+    stacks_unreadable: Option<String>,
     /// Symbolized chains, by hash.
     chains: HashMap<u64, Chain>,
     /// The latest call that was seen of each aggregate.
@@ -142,7 +171,7 @@ impl Session {
         log::info!("the observer itself adds {readings:?}");
         let unknown_facts = resolved.unknown_facts(attach);
         let known = layout::known_facts(&unknown_facts)
-            .filter(|fact| !fact.is_innocent())
+            .filter(|fact| !fact.is_innocent() && !TOLD_BY_CALL.contains(fact))
             .fold(0, |known, fact| known | fact.bit());
         let names = rustix::system::uname();
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
@@ -170,6 +199,7 @@ impl Session {
             probe,
             started: Timestamp::now(),
             clock: Instant::now(),
+            stacks_unreadable: None,
             chains: HashMap::new(),
             examples: HashMap::new(),
             filesystems: HashMap::new(),
@@ -303,17 +333,13 @@ impl Session {
                 .is_none_or(|name| self.options.filesystems.contains(name))
     }
 
-    /// The calls that are stuck.
+    /// The calls that are stuck, by the stacks of their threads.
     fn stuck(&mut self, snapshot: &Snapshot) -> StuckCalls {
         let now_ns = stuck::now_ns();
         let after_ns = u64::try_from(self.options.stuck_after.as_nanos()).unwrap_or(u64::MAX);
         let is_old = |entered_ns: u64| now_ns.saturating_sub(entered_ns) >= after_ns;
         let mut calls = StuckCalls::default();
         for eviction in &snapshot.evictions {
-            if !is_old(eviction.entered_ns) {
-                *calls.in_flight.entry(eviction.key).or_default() += 1;
-                continue;
-            }
             let candidate = Candidate {
                 thread: eviction.thread,
                 entered_ns: eviction.entered_ns,
@@ -321,22 +347,30 @@ impl Session {
                 ino: eviction.ino,
                 inside: "evict",
             };
-            let Some(call) = stuck::prove(&candidate, now_ns) else {
-                continue;
-            };
-            if eviction.key.stack == 0 {
-                let frames = thread_stack::frames_outside(&call.stack, candidate.inside);
-                calls.benign.push((call, Chain::new(frames, false)));
+            let presence = if is_old(eviction.entered_ns) {
+                stuck::ask(&candidate, now_ns)
             } else {
+                Presence::Running
+            };
+            if !matches!(presence, Presence::Over) {
                 *calls.in_flight.entry(eviction.key).or_default() += 1;
-                calls.by_key.entry(eviction.key).or_default().push(call);
+            }
+            match presence {
+                Presence::Inside(call) if eviction.key.stack == 0 => {
+                    let frames = thread_stack::frames_outside(&call.stack, candidate.inside);
+                    calls.benign.push((call, Chain::new(frames, false)));
+                }
+                Presence::Inside(call) => {
+                    calls.by_key.entry(eviction.key).or_default().push(call);
+                }
+                Presence::Unreadable(reason) => self.stacks_unreadable = Some(reason),
+                Presence::Over | Presence::Running => {}
             }
         }
-        for (key, put) in snapshot
-            .in_flight
-            .iter()
-            .filter(|(_, put)| is_old(put.entered_ns))
-        {
+        for (key, put) in &snapshot.in_flight {
+            if !is_old(put.entered_ns) {
+                continue;
+            }
             let candidate = Candidate {
                 thread: key.thread,
                 entered_ns: put.entered_ns,
@@ -344,10 +378,17 @@ impl Session {
                 ino: put.ino,
                 inside: "iput",
             };
-            match stuck::prove(&candidate, now_ns) {
-                Some(call) => calls.by_key.entry(put.key).or_default().push(call),
+            match stuck::ask(&candidate, now_ns) {
+                Presence::Inside(call) => calls.by_key.entry(put.key).or_default().push(call),
                 // Kept on the LRU, long ago.
-                None => self.probe.forget(key),
+                Presence::Over => self.probe.forget_put(key, put.entered_ns),
+                Presence::Unreadable(reason) => self.stacks_unreadable = Some(reason),
+                Presence::Running => {}
+            }
+        }
+        for (thread, entered_ns) in &snapshot.threads {
+            if is_old(*entered_ns) && stuck::has_ended(*thread) {
+                self.probe.forget_thread(*thread);
             }
         }
         calls
@@ -359,11 +400,21 @@ impl Session {
         if interim {
             because.push("watching went on when this was written".into());
         }
-        if self.options.level == Level::Evictions
-            && let Some(reason) = &self.evict_callers_unknown
-        {
+        if let Some(reason) = &self.evict_callers_unknown {
+            because.push(match self.options.level {
+                Level::Evictions => format!(
+                    "evictions by unmount and the inode shrinker could not be told from puts: \
+                     {reason}"
+                ),
+                Level::Final => format!(
+                    "evictions whose put the probe on iput missed are not reported: {reason}"
+                ),
+            });
+        }
+        if let Some(reason) = &self.stacks_unreadable {
             because.push(format!(
-                "evictions by unmount and the inode shrinker could not be told from puts: {reason}"
+                "whether calls are stuck is not known, for the stacks of threads cannot be read \
+                 ({reason}); it takes CAP_SYS_ADMIN and CONFIG_STACKTRACE=y"
             ));
         }
         because

@@ -6,7 +6,8 @@ use probe_common::{Fact, Facts, SiteCounts, SiteKey};
 
 use super::calls;
 use crate::{
-    hazard::{self, Call, plain_name},
+    hazard::{self, Call},
+    kernel::symbols::plain_name,
     report::model::{Context, Counts, Example, Frame, Level, Site, StuckCall},
     symbol,
 };

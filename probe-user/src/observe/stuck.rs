@@ -18,13 +18,35 @@ pub struct Candidate {
     pub inside: &'static str,
 }
 
-/// The stuck call, if the thread's stack proves that it still is inside.
-pub fn prove(candidate: &Candidate, now_ns: u64) -> Option<StuckCall> {
-    let stack = thread_stack::read(candidate.thread).ok()?;
-    if !thread_stack::contains_function(&stack, candidate.inside) {
-        return None;
+/// Whether a put that was seen to begin is still under way.
+pub enum Presence {
+    /// Its thread's stack shows it.
+    Inside(StuckCall),
+    /// It is not on its thread's stack, or the thread has ended.
+    Over,
+    /// The stack shows nothing: the thread is running on a CPU right now.
+    Running,
+    /// The stack cannot be read, for this reason.
+    Unreadable(String),
+}
+
+/// Asks the thread's stack.
+pub fn ask(candidate: &Candidate, now_ns: u64) -> Presence {
+    let stack = match thread_stack::read(candidate.thread) {
+        Ok(stack) => stack,
+        Err(error) if has_ended(candidate.thread) => {
+            log::debug!("thread {} has ended: {error}", candidate.thread);
+            return Presence::Over;
+        }
+        Err(error) => return Presence::Unreadable(error.to_string()),
+    };
+    if stack.is_empty() {
+        return Presence::Running;
     }
-    Some(StuckCall {
+    if !thread_stack::contains_function(&stack, candidate.inside) {
+        return Presence::Over;
+    }
+    Presence::Inside(StuckCall {
         comm: thread_stack::comm(candidate.thread),
         thread: candidate.thread,
         age_ms: now_ns.saturating_sub(candidate.entered_ns) / 1_000_000,
@@ -33,6 +55,13 @@ pub fn prove(candidate: &Candidate, now_ns: u64) -> Option<StuckCall> {
         waits_for: hazard::waits_for(&stack),
         stack,
     })
+}
+
+/// Whether there is no such thread any more.
+pub fn has_ended(thread: u32) -> bool {
+    !std::path::Path::new("/proc")
+        .join(thread.to_string())
+        .exists()
 }
 
 /// Now, on the clock of the kernel half's times (`bpf_ktime_get_ns` reads

@@ -39,7 +39,9 @@ pub struct Snapshot {
     /// Evictions that have not ended.
     pub evictions: Vec<Eviction>,
     /// Dangerous final puts that have not reached `evict`, and may be over.
-    pub in_flight: Vec<(InFlightKey, InFlight)>,
+    pub in_flight: BTreeMap<InFlightKey, InFlight>,
+    /// Threads that are inside of any function that is followed, and since when the innermost.
+    pub threads: BTreeMap<u32, u64>,
     /// Examples that came through the ring buffer since the last time.
     pub events: Vec<SampleRecord>,
 }
@@ -60,8 +62,12 @@ impl Probe {
             .get(&0, 0)
             .map_err(|error| broken("TOTALS", error))?;
         let mut evictions = Vec::new();
+        let mut threads = BTreeMap::new();
         for (thread, marks) in entries(self.tasks.iter()) {
             let depth = (marks.depth as usize).min(marks.marks.len());
+            if let Some(innermost) = marks.marks[..depth].last() {
+                threads.insert(thread, innermost.entered_ns);
+            }
             evictions.extend(
                 marks.marks[..depth]
                     .iter()
@@ -82,6 +88,7 @@ impl Probe {
             hits_missed: self.hits_missed(),
             evictions,
             in_flight,
+            threads,
             events: self.drain_events(),
         })
     }
@@ -98,10 +105,23 @@ impl Probe {
         self.samples.get(key, 0).ok()
     }
 
-    /// Forgets a final put that is over.
-    pub fn forget(&mut self, key: &InFlightKey) {
+    /// Forgets a final put that is over, unless the thread has made another one of the same
+    /// inode since.
+    pub fn forget_put(&mut self, key: &InFlightKey, entered_ns: u64) {
+        if self
+            .in_flight
+            .get(key, 0)
+            .is_ok_and(|put| put.entered_ns == entered_ns)
+        {
+            // It may have gone by itself.
+            let _ = self.in_flight.remove(key);
+        }
+    }
+
+    /// Forgets what a thread was inside of, for it has ended.
+    pub fn forget_thread(&mut self, thread: u32) {
         // It may have gone by itself.
-        let _ = self.in_flight.remove(key);
+        let _ = self.tasks.remove(&thread);
     }
 
     fn drain_events(&mut self) -> Vec<SampleRecord> {
@@ -117,13 +137,17 @@ impl Probe {
     }
 }
 
-/// The entries that can be read: tasks come and go while the map is walked, and one that is
-/// gone is no error.
-fn entries<K: Pod, V: Pod>(
+/// The entries that can be read, each once. Tasks come and go while the map is walked: one
+/// that is gone is no error, but the kernel then starts the walk again
+/// (`htab_map_get_next_key()`, kernel/bpf/hashtab.c), so that it may go on for ever.
+fn entries<K: Pod + Ord, V: Pod>(
     iterator: impl Iterator<Item = Result<(K, V), MapError>>,
-) -> Vec<(K, V)> {
-    iterator.filter_map(Result::ok).collect()
+) -> BTreeMap<K, V> {
+    iterator.take(WALK_MAX).filter_map(Result::ok).collect()
 }
+
+/// The most steps of a walk: twice the entries of the larger of the maps that are walked.
+const WALK_MAX: usize = 1 << 14;
 
 fn broken(map: &'static str, source: MapError) -> ProbeError {
     ProbeError::Map {

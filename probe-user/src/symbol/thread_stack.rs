@@ -33,6 +33,15 @@ fn parse(text: &str) -> Vec<String> {
                 .trim()
         })
         .filter(|frame| !frame.is_empty())
+        // The kernel prints the address itself where it has no name (`__sprint_symbol()`,
+        // kernel/kallsyms.c).
+        .map(|frame| {
+            if frame.starts_with("0x") {
+                "(unknown)"
+            } else {
+                frame
+            }
+        })
         .map(ToOwned::to_owned)
         .collect()
 }

@@ -8,7 +8,7 @@ mod scenarios;
 mod session;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,7 +18,7 @@ use self::judge::{Judgement, Score};
 use self::report::Report;
 use self::scenarios::Scenarios;
 use self::session::{Plan, Session, SessionResult};
-use crate::context::Context;
+use crate::context::{Context, fresh_directory};
 use crate::guest::{Guest, Outcome};
 use crate::progress::{elapsed, read_lossy};
 use crate::{kernels, module};
@@ -174,15 +174,6 @@ fn judge_session(session: &Session, results: &[SessionResult], output: &Path) ->
 fn read_report(path: &Path) -> Result<Report> {
     let text = fs::read_to_string(path).context("there is no report")?;
     serde_json::from_str(&text).context("the report cannot be understood")
-}
-
-fn fresh_directory(path: &Path) -> Result<PathBuf> {
-    if path.exists() {
-        fs::remove_dir_all(path)
-            .with_context(|| format!("{} cannot be removed", path.display()))?;
-    }
-    fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
-    fs::canonicalize(path).with_context(|| format!("{} cannot be found", path.display()))
 }
 
 fn print(summary: &Summary) {
