@@ -88,14 +88,16 @@ fn variable(name: &str) -> Result<String> {
 /// The linker that `cargo xtask setup` installed, or the one on the path.
 fn linker() -> PathBuf {
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cache = env::var_os("LASTREF_CACHE").map_or_else(
-        || {
-            env::var_os("XDG_CACHE_HOME")
-                .map_or_else(|| home.join(".cache"), PathBuf::from)
-                .join("lastref")
-        },
-        PathBuf::from,
-    );
+    let directory = |name| {
+        env::var_os(name)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache = directory("LASTREF_CACHE").unwrap_or_else(|| {
+        directory("XDG_CACHE_HOME")
+            .unwrap_or_else(|| home.join(".cache"))
+            .join("lastref")
+    });
     let installed = cache.join("tools/bin").join(LINKER);
     if installed.exists() {
         installed

@@ -74,7 +74,7 @@ facts! {
     InterruptsOff = 18, "interrupts_off";
     /// In an RCU read-side section (on `PREEMPT_RT` a held spinlock is one, too).
     RcuReader = 19, "rcu_reader";
-    /// The caller holds at least one lock that lockdep or lock tracking knows.
+    /// The caller holds at least one lock that lockdep knows.
     LockHeld = 20, "lock_held";
     /// The caller holds this inode's `i_rwsem` for write.
     OwnInodeLock = 21, "own_i_rwsem";

@@ -115,6 +115,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_group_can_end_its_own_first() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap 'exit 3' TERM; echo ready; sleep 100 & wait"]);
+        command.stdout(std::process::Stdio::piped());
+        let mut group = spawn(&mut command, Signal::TERM).unwrap();
+        let mut output = io::BufReader::new(group.child().stdout.take().unwrap());
+        io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
+        let only = BTreeMap::from([(group.child().id(), Signal::TERM)]);
+        let ending = thread::spawn(move || end(&only));
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = group.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < GRACE);
+        };
+        ending.join().unwrap();
+        assert_eq!(status.code(), Some(3));
+    }
+
+    #[test]
     fn a_group_ends_as_a_whole() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 100 & echo $!; wait"]);

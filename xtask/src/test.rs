@@ -200,8 +200,8 @@ fn cargo(context: &Context) -> Command {
     command
 }
 
-/// How many guests run at once: each is emulated on two virtual CPUs, so one for every two CPUs, but
-/// two even where there are no more, since no guest keeps both of its own busy.
+/// How many guests run at once: each is emulated on two virtual CPUs, so one for every two CPUs, and
+/// never less than two, which two CPUs can carry.
 fn side_by_side() -> usize {
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
     (cpus / 2).max(2)

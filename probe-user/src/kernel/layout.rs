@@ -163,6 +163,9 @@ pub struct Resolved {
     pub layout: KernelLayout,
     /// The kernel's own text, modules left out.
     pub text: AddressRange,
+    /// Whether the kernel counts the hits that it skips of programs on kprobes. It does since
+    /// 6.7, which also tells them of a link (`trace_call_bpf()`, `kernel/trace/bpf_trace.c`).
+    pub counts_kprobe_misses: bool,
     /// Every field, found or not.
     pub fields: Vec<ResolvedField>,
     /// The facts that this kernel cannot tell, with the reason.
@@ -192,6 +195,9 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
                 .address("_etext")
                 .ok_or(LayoutError::Symbol("_etext"))?,
         },
+        counts_kprobe_misses: btf
+            .field("bpf_link_info", "perf_event.kprobe.missed")
+            .is_ok(),
         fields: Vec::new(),
         unknown_facts: BTreeMap::new(),
         evict_callers: Ok(Vec::new()),

@@ -165,6 +165,7 @@ impl Session {
             layout: resolved.layout,
             level: options.level,
             attach,
+            counts_kprobe_misses: resolved.counts_kprobe_misses,
             debug: options.debug,
         })?;
         let readings = probe::calibrate(&mut probe, options.level, resolved.text)?;

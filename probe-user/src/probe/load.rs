@@ -35,6 +35,8 @@ pub struct LoadOptions {
     pub level: Level,
     /// How to attach.
     pub attach: Attach,
+    /// Whether the kernel counts the hits that it skips of programs on kprobes.
+    pub counts_kprobe_misses: bool,
     /// Whether the programs log what they do.
     pub debug: bool,
 }
@@ -43,6 +45,8 @@ pub struct LoadOptions {
 pub struct Probe {
     /// Keeps the programs attached.
     ebpf: Ebpf,
+    /// Whether the kernel counts the hits that it skips.
+    counts_misses: bool,
     /// The programs that are attached.
     attached: Vec<&'static str>,
     pub(super) control: Array<MapData, Control>,
@@ -88,6 +92,7 @@ impl Probe {
             tasks: take(&mut ebpf, "TASKS")?,
             in_flight: take(&mut ebpf, "IN_FLIGHT")?,
             totals: take(&mut ebpf, "TOTALS")?,
+            counts_misses: options.attach == Attach::Fentry || options.counts_kprobe_misses,
             attached: Vec::new(),
             ebpf,
         };
@@ -138,10 +143,13 @@ impl Probe {
     }
 
     /// How many probe hits the kernel has skipped, because another BPF program was running
-    /// on that CPU; `None` if it does not count them (before 5.12,
-    /// `bpf_prog_show_fdinfo`, kernel/bpf/syscall.c).
+    /// on that CPU; `None` if it does not count them: of trampolines before 5.12
+    /// (`bpf_prog_show_fdinfo()`, kernel/bpf/syscall.c), of kprobes before 6.7.
     #[must_use]
     pub fn hits_missed(&self) -> Option<u64> {
+        if !self.counts_misses {
+            return None;
+        }
         self.attached
             .iter()
             .map(|name| {

@@ -153,7 +153,8 @@ impl Workload {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
 pub struct Losses {
     /// Probe hits that the kernel skipped because another BPF program was running on that
-    /// CPU (`recursion_misses`); absent on kernels that do not count them (before 5.12).
+    /// CPU (`recursion_misses`); absent on kernels that do not count them: of
+    /// trampolines before 5.12, of kprobes before 6.7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_hits_missed: Option<u64>,
     /// Calls at sites for which the table of sites had no room.
