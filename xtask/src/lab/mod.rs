@@ -173,7 +173,7 @@ fn judge_session(session: &Session, results: &[SessionResult], output: &Path) ->
 
 fn read_report(path: &Path) -> Result<Report> {
     let text = fs::read_to_string(path).context("there is no report")?;
-    serde_json::from_str(&text).context("the report cannot be understood")
+    Report::parse(&text).context("the report cannot be understood")
 }
 
 fn print(summary: &Summary) {
