@@ -278,6 +278,12 @@ impl ObserveArgs {
             shown
                 .findings
                 .retain(|site| site.severity >= self.min_severity);
+            let milder = report.findings.len() - shown.findings.len();
+            if milder > 0 {
+                output::tell(format_args!(
+                    "{milder} milder findings are not shown (--min-severity)"
+                ));
+            }
         }
         output::print(&format.render(&shown, &options)?).map(drop)
     }

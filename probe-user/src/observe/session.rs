@@ -182,6 +182,7 @@ impl Session {
                 version: text(names.version()),
                 machine: text(names.machine()),
                 unknown_facts,
+                debug_information: Vec::new(),
                 lock_source: if resolved.layout.lock_classes == 0 {
                     LockSource::Owners
                 } else {
@@ -263,9 +264,17 @@ impl Session {
                 name: "lastref".into(),
                 version: env!("CARGO_PKG_VERSION").into(),
             },
-            kernel: self.kernel.clone(),
+            kernel: Kernel {
+                debug_information: self
+                    .symbolizer
+                    .sources()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                ..self.kernel.clone()
+            },
             capture: Capture {
-                started: self.started.to_string(),
+                started: format!("{:.0}", self.started),
                 duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
                 level: self.options.level,
                 attach: self.attach,

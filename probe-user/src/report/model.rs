@@ -55,6 +55,9 @@ pub struct Kernel {
     pub unknown_facts: BTreeMap<String, String>,
     /// Where the held locks were learned from.
     pub lock_source: LockSource,
+    /// Where debug information for source lines was looked for, and what came of it.
+    #[serde(default)]
+    pub debug_information: Vec<String>,
 }
 
 /// Where the held locks were learned from, best first.

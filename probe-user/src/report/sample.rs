@@ -25,6 +25,7 @@ pub(crate) fn empty() -> Report {
             version: "#1 SMP PREEMPT_DYNAMIC".into(),
             machine: "x86_64".into(),
             unknown_facts: BTreeMap::new(),
+            debug_information: Vec::new(),
             lock_source: LockSource::Owners,
         },
         capture: Capture {

@@ -190,6 +190,7 @@ fn capture(page: &mut Page, report: &Report) {
         }
     };
     page.field("locks from", locks);
+    page.field("source lines", &report.kernel.debug_information.join("; "));
     if report.losses.probe_hits_missed.is_none() {
         page.field(
             "unknown",
