@@ -74,11 +74,11 @@ facts! {
     InterruptsOff = 18, "interrupts_off";
     /// In an RCU read-side section (on `PREEMPT_RT` a held spinlock is one, too).
     RcuReader = 19, "rcu_reader";
-    /// The caller holds at least one lock that lockdep knows.
+    /// The caller holds at least one lock, as lockdep or `--track-locks` knows.
     LockHeld = 20, "lock_held";
-    /// The caller holds this inode's `i_rwsem` for write.
+    /// The caller holds this inode's `i_rwsem`.
     OwnInodeLock = 21, "own_i_rwsem";
-    /// The caller holds this inode's `i_mapping->invalidate_lock` for write.
+    /// The caller holds this inode's `i_mapping->invalidate_lock`.
     OwnInvalidateLock = 22, "own_invalidate_lock";
     /// The caller holds this superblock's `s_umount` for write.
     OwnSuperblockLock = 23, "own_s_umount";

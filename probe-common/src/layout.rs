@@ -74,6 +74,14 @@ layout! {
         inode_mapping,
         /// `inode.i_rwsem`.
         inode_rwsem,
+        /// Size of `struct inode`.
+        inode_size,
+        /// Size of `struct super_block`.
+        sb_size,
+        /// `super_block.s_root`.
+        sb_root,
+        /// `dentry.d_sb`.
+        dentry_sb,
         /// `super_block.s_flags` (8 bytes).
         sb_flags,
         /// `super_block.s_type`.
@@ -94,6 +102,10 @@ layout! {
         rwsem_count,
         /// `rw_semaphore.owner`; on `PREEMPT_RT`, `rw_semaphore.rwbase.rtmutex.owner`.
         rwsem_owner,
+        /// `mutex.owner`; on `PREEMPT_RT`, `mutex.rtmutex.owner`.
+        mutex_owner,
+        /// `rw_semaphore.dep_map`, only with `LOCKDEP`.
+        rwsem_dep_map,
         /// `task_struct.flags` (4 bytes).
         task_flags,
         /// `task_struct.journal_info`.
@@ -141,8 +153,14 @@ layout! {
         held_lock_read_shift,
         /// Width of `held_lock.read` in bits.
         held_lock_read_bits,
+        /// `held_lock.instance`: the lock's `lockdep_map`.
+        held_lock_instance,
+        /// `held_lock.acquire_ip`: who took it.
+        held_lock_acquire_ip,
         /// Size of `struct lock_class`.
         lock_class_size,
+        /// `lock_class.wait_type_inner` (1 byte).
+        lock_class_wait_type,
         /// `lock_class.name`.
         lock_class_name,
     }
@@ -165,6 +183,8 @@ layout! {
         nmi_mask: u64 = 0,
         /// `lock_classes[]`, only with `LOCKDEP`.
         lock_classes: u64 = 0,
+        /// `LD_WAIT_SLEEP`: the wait type of locks whose holder may sleep.
+        ld_wait_sleep: u64 = 0,
         /// Size of a task's kernel stack in bytes (`THREAD_SIZE`).
         thread_size: u64 = 0,
         /// The state bits: `I_SYNC`.

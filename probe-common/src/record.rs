@@ -16,6 +16,8 @@ pub const NAME_LEN: usize = 32;
 pub const CLASS_NAME_LEN: usize = 40;
 /// The most held locks that are kept of one call, innermost last.
 pub const HELD_LOCKS_MAX: usize = 8;
+/// The most locks of one task that are followed at the same time.
+pub const TASK_LOCKS_MAX: usize = 16;
 /// Nested entries (evictions, writeback) of one task that are followed.
 pub const MARKS_MAX: usize = 8;
 /// Buckets of the eviction-time histogram: bucket `n` counts `2^n <= µs < 2^(n+1)`, the
@@ -161,12 +163,97 @@ pub struct StackRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct HeldLock {
+    /// Address of the lock's `lockdep_map`, a field of the lock.
+    pub map: u64,
+    /// The return address of the call that took it.
+    pub taken_at: u64,
     /// Index into `lock_classes[]`.
     pub class: u32,
     /// lockdep's `read` field: 0 write, 1 read, 2 recursive read.
     pub read: u32,
+    /// 1 for a lock whose holder may sleep, so that it is a mutex or an rwsem; 0 for
+    /// spinlocks and for lockdep's stand-ins.
+    pub sleeps: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// The class's name, zero-terminated.
     pub name: [u8; CLASS_NAME_LEN],
+}
+
+/// A kind of lock that is followed, and how it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum LockKind {
+    /// A `struct mutex`.
+    Mutex = 1,
+    /// A `struct rw_semaphore`, held for read.
+    RwsemRead = 2,
+    /// A `struct rw_semaphore`, held for write.
+    RwsemWrite = 3,
+    /// A `struct percpu_rw_semaphore`, held for write. Taking one for read is inlined
+    /// everywhere (include/linux/percpu-rwsem.h), and cannot be followed.
+    PercpuRwsemWrite = 4,
+}
+
+/// A lock that a task has taken while it was followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TakenLock {
+    /// Its address.
+    pub address: u64,
+    /// The return address of the call that took it.
+    pub taken_at: u64,
+    /// A [`LockKind`]; 0 for an unused slot, or a lock that turned out to be released.
+    pub kind: u32,
+    /// 1 until the call that takes it is known to have succeeded.
+    pub pending: u32,
+}
+
+/// The locks that a task has taken, in the order of taking (map `LOCKS`, keyed by thread).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TaskLocks {
+    /// How many of [`TaskLocks::locks`] are in use.
+    pub depth: u32,
+    /// How many more it holds, for which there was no room.
+    pub left_out: u32,
+    /// The lock that the task has last gone to take while it held it already, 0 if none: a
+    /// lock function that is made of another one, or a task that waits for itself.
+    pub taken_again: u64,
+    /// The return address of that call.
+    pub taken_again_at: u64,
+    /// The locks.
+    pub locks: [TakenLock; TASK_LOCKS_MAX],
+}
+
+/// What a lock that was taken is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum LockPlace {
+    /// Not known.
+    Elsewhere = 0,
+    /// The inode that is put, at [`TrackedLock::offset`].
+    ThisInode = 1,
+    /// Its superblock, at [`TrackedLock::offset`].
+    ThisSuperblock = 2,
+    /// The `i_rwsem` of another inode.
+    OtherInodeLock = 3,
+    /// The `invalidate_lock` of another inode's mapping.
+    OtherInvalidateLock = 4,
+    /// The `s_umount` of another superblock.
+    OtherSuperblockLock = 5,
+}
+
+/// One lock that the caller holds, by what it was seen to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TrackedLock {
+    /// The lock.
+    pub taken: TakenLock,
+    /// A [`LockPlace`].
+    pub place: u32,
+    /// Where in it, in bytes.
+    pub offset: u32,
 }
 
 /// One call, as an example of its aggregate (maps `SAMPLES` and `EVENTS`).
@@ -201,8 +288,8 @@ pub struct SampleRecord {
     pub readings: Readings,
     /// Flags of the worker's queue.
     pub workqueue_flags: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// How many locks the caller was seen to take and not to release.
+    pub tracked: u32,
     /// The thread's name.
     pub comm: [u8; COMM_LEN],
     /// The filesystem's name.
@@ -211,8 +298,10 @@ pub struct SampleRecord {
     pub superblock: [u8; NAME_LEN],
     /// The workqueue's name.
     pub workqueue: [u8; NAME_LEN],
-    /// The held locks, outermost first.
+    /// The locks that lockdep says are held, outermost first.
     pub held_locks: [HeldLock; HELD_LOCKS_MAX],
+    /// The locks that the task was seen to take, outermost first.
+    pub tracked_locks: [TrackedLock; HELD_LOCKS_MAX],
 }
 
 /// What a task has entered and not yet left.
@@ -364,21 +453,35 @@ losses! {
     ExitsMissed, exits_missed;
     /// The kernel gave no stack.
     NoStack, no_stack;
+    /// A lock that was taken was not followed: too many of one task, or of all tasks.
+    LocksFull, locks_full;
+    /// A lock whose release was not seen; noticed by its owner, and left out.
+    LocksStale, locks_stale;
 }
 
 const _: () = {
     assert!(size_of::<SiteKey>() == 40);
     assert!(size_of::<SiteCounts>() == 6 * 8 + 4 * DURATION_BUCKETS);
     assert!(size_of::<StackRecord>() == 8 + 8 * FRAMES_MAX);
-    assert!(size_of::<HeldLock>() == 8 + CLASS_NAME_LEN);
+    assert!(size_of::<HeldLock>() == 32 + CLASS_NAME_LEN);
+    assert!(size_of::<TakenLock>() == 24);
+    assert!(size_of::<TaskLocks>() == 24 + 24 * TASK_LOCKS_MAX);
+    assert!(size_of::<TrackedLock>() == 32);
     assert!(
         size_of::<SampleRecord>()
-            == 40 + 5 * 8 + 6 * 4 + 16 + 8 + COMM_LEN + 3 * NAME_LEN + 48 * HELD_LOCKS_MAX
+            == 40
+                + 5 * 8
+                + 6 * 4
+                + 16
+                + 8
+                + COMM_LEN
+                + 3 * NAME_LEN
+                + (32 + CLASS_NAME_LEN + 32) * HELD_LOCKS_MAX
     );
     assert!(size_of::<Mark>() == 40 + 5 * 8 + 8);
     assert!(size_of::<TaskMarks>() == 8 + 88 * MARKS_MAX);
     assert!(size_of::<InFlight>() == 72);
-    assert!(size_of::<Totals>() == 11 * 8);
+    assert!(size_of::<Totals>() == 13 * 8);
 };
 
 /// The records as plain data, for aya's typed maps.
@@ -386,7 +489,7 @@ const _: () = {
 mod pod {
     use super::{
         Calibration, Control, InFlight, InFlightKey, SampleRecord, SiteCounts, SiteKey,
-        StackRecord, TaskMarks, Totals,
+        StackRecord, TaskLocks, TaskMarks, Totals,
     };
     use crate::KernelLayout;
 
@@ -408,6 +511,7 @@ mod pod {
         SiteCounts,
         SiteKey,
         StackRecord,
+        TaskLocks,
         TaskMarks,
         Totals,
     );

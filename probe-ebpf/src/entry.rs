@@ -8,7 +8,10 @@ use aya_ebpf::{
 };
 use probe_common::UNKNOWN;
 
-use crate::maps::{SCRATCH, Scratch, Slot};
+use crate::{
+    kernel::read,
+    maps::{SCRATCH, Scratch, Slot},
+};
 
 /// `X86_EFLAGS_IF` (arch/x86/include/uapi/asm/processor-flags.h): interrupts are enabled.
 #[cfg(bpf_target_arch = "x86_64")]
@@ -47,6 +50,24 @@ pub fn launder(scratch: &mut Scratch, slot: usize, pointer: u64) -> u64 {
     unsafe {
         core::ptr::write_volatile(place, pointer);
         core::ptr::read_volatile(place)
+    }
+}
+
+/// The return address of the function whose entry a kprobe is on: at its first instruction it is
+/// on top of the stack. 0 where that is not known for this machine.
+#[inline(always)]
+pub fn return_address(context: &ProbeContext) -> u64 {
+    #[cfg(bpf_target_arch = "x86_64")]
+    {
+        let registers = context.as_ptr().cast::<aya_ebpf::bindings::pt_regs>();
+        // SAFETY: the context of a kprobe program is the saved registers.
+        let stack_pointer = unsafe { (*registers).rsp };
+        read(stack_pointer, 0).unwrap_or(0)
+    }
+    #[cfg(not(bpf_target_arch = "x86_64"))]
+    {
+        let _ = context;
+        0
     }
 }
 

@@ -12,6 +12,10 @@ pub static LAYOUT: KernelLayout = KernelLayout::unknown();
 #[unsafe(no_mangle)]
 pub static EVICTIONS_ONLY: u32 = 0;
 
+/// 1 when the locks that tasks take are followed.
+#[unsafe(no_mangle)]
+pub static TRACK_LOCKS: u32 = 0;
+
 /// One field of [`LAYOUT`], as the agent set it.
 macro_rules! layout {
     ($($field:tt)+) => {
@@ -32,6 +36,12 @@ pub fn constant<T: Copy>(place: *const T) -> T {
 #[inline(always)]
 pub fn evictions_only() -> bool {
     constant(&raw const EVICTIONS_ONLY) != 0
+}
+
+/// Whether the locks that tasks take are followed.
+#[inline(always)]
+pub fn tracks_locks() -> bool {
+    constant(&raw const TRACK_LOCKS) != 0
 }
 
 /// Reads a value at `base + offset`; `None` if the kernel has no such field or the address

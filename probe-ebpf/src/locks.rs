@@ -1,17 +1,18 @@
-//! The locks that the caller holds: by lockdep, and by the owners of those that eviction meets.
+//! The inode's and its superblock's own locks, which eviction meets, and who holds them: by their
+//! owner fields, by lockdep, by what the task was seen to take.
 
-use probe_common::{ABSENT, Fact, HeldLock, SampleRecord, UNKNOWN};
+use probe_common::{ABSENT, Fact};
 
 use crate::{
     inode::Inode,
-    kernel::{layout, read, read_name},
+    kernel::{layout, read},
     recorder::Recorder,
-    sites::mix,
 };
 
-/// Low bits of `rw_semaphore.owner` that are flags, not part of the task's address
+/// Low bits of an owner field that are flags, not part of the task's address
 /// (`RWSEM_OWNER_FLAGS_MASK`: reader-owned and non-spinnable, kernel/locking/rwsem.c;
-/// `RT_MUTEX_HAS_WAITERS` on `PREEMPT_RT`).
+/// `MUTEX_FLAGS`, kernel/locking/mutex.c or include/linux/mutex.h; `RT_MUTEX_HAS_WAITERS` on
+/// `PREEMPT_RT`).
 const OWNER_FLAGS: u64 = 0x7;
 /// `RWSEM_READER_OWNED` (kernel/locking/rwsem.c): the owner read, and may have gone.
 const READER_OWNED: u64 = 0x1;
@@ -23,47 +24,92 @@ const READERS: u64 = 0x7fff_ffff_ffff_ff00;
 /// `READER_BIAS` (`include/linux/rwbase_rt.h`): all there is in the count while no one reads.
 const RT_READER_BIAS: u32 = 1 << 31;
 
-/// Records whether the caller holds the inode's and its superblock's own locks.
-#[inline(always)]
-pub fn from_owners(facts: Recorder, inode: &Inode, task: u64) {
-    own(
-        facts,
-        Fact::OwnInodeLock,
-        inode.address,
-        layout!(inode_rwsem),
-        task,
-    );
-    let mapping = read(inode.address, layout!(inode_mapping)).unwrap_or(0);
-    own(
-        facts,
-        Fact::OwnInvalidateLock,
-        mapping,
-        layout!(mapping_invalidate_lock),
-        task,
-    );
-    own(
-        facts,
-        Fact::OwnSuperblockLock,
-        inode.superblock,
-        layout!(sb_umount),
-        task,
-    );
+/// The addresses of an inode's and its superblock's own locks; 0 where the kernel has none.
+pub struct OwnLocks {
+    inode: u64,
+    invalidate: u64,
+    superblock: u64,
+}
+
+impl OwnLocks {
+    /// For a caller of whom they cannot be told.
+    pub const UNKNOWN: Self = Self {
+        inode: 0,
+        invalidate: 0,
+        superblock: 0,
+    };
+
+    /// Where the locks of `inode` are.
+    #[inline(always)]
+    pub fn of(inode: &Inode) -> Self {
+        let mapping = read(inode.address, layout!(inode_mapping)).unwrap_or(0);
+        Self {
+            inode: field(inode.address, layout!(inode_rwsem)),
+            invalidate: field(mapping, layout!(mapping_invalidate_lock)),
+            superblock: field(inode.superblock, layout!(sb_umount)),
+        }
+    }
+
+    /// Records what their owner fields say.
+    #[inline(always)]
+    pub fn by_owner(&self, facts: Recorder, task: u64) {
+        for (fact, lock) in [
+            (Fact::OwnInodeLock, self.inode),
+            (Fact::OwnInvalidateLock, self.invalidate),
+            (Fact::OwnSuperblockLock, self.superblock),
+        ] {
+            if lock != 0
+                && let Some(held) = held_for_write(lock, task)
+            {
+                facts.set(fact, held);
+            }
+        }
+    }
+
+    /// Records that the caller holds a lock, which may be one of them. `displacement` is where in
+    /// a semaphore `address` is.
+    #[inline(always)]
+    pub fn is_held(&self, facts: Recorder, address: u64, displacement: u32, for_write: bool) {
+        let lock = address.wrapping_sub(u64::from(displacement));
+        if lock == self.inode {
+            facts.set(Fact::OwnInodeLock, true);
+        }
+        if lock == self.invalidate {
+            facts.set(Fact::OwnInvalidateLock, true);
+        }
+        if lock == self.superblock {
+            facts.set(Fact::OwnSuperblockLock, for_write);
+        }
+    }
+
+    /// Records that the caller holds none of them, but for those that are known to be held.
+    #[inline(always)]
+    pub fn no_others(&self, facts: Recorder) {
+        for (fact, lock) in [
+            (Fact::OwnInodeLock, self.inode),
+            (Fact::OwnInvalidateLock, self.invalidate),
+            (Fact::OwnSuperblockLock, self.superblock),
+        ] {
+            if lock != 0 {
+                facts.settle(fact);
+            }
+        }
+    }
 }
 
 #[inline(always)]
-fn own(facts: Recorder, fact: Fact, base: u64, offset: u32, task: u64) {
+fn field(base: u64, offset: u32) -> u64 {
     if offset == ABSENT {
-        return;
-    }
-    if let Some(held) = held_for_write(base.wrapping_add(u64::from(offset)), task) {
-        facts.set(fact, held);
+        0
+    } else {
+        base.wrapping_add(u64::from(offset))
     }
 }
 
 /// Whether `task` holds the semaphore for write. `None` while others read it: a reader's
 /// owner field is only the last one to come, so that the task might be among them.
 #[inline(always)]
-fn held_for_write(semaphore: u64, task: u64) -> Option<bool> {
+pub fn held_for_write(semaphore: u64, task: u64) -> Option<bool> {
     let owner = read::<u64>(semaphore, layout!(rwsem_owner))?;
     if layout!(preempt_rt) != 0 {
         let readers = read::<u32>(semaphore, layout!(rwsem_count))?;
@@ -85,50 +131,17 @@ fn held_for_write(semaphore: u64, task: u64) -> Option<bool> {
     }
 }
 
-/// Keeps the classes of the locks that lockdep says are held, outermost first, and returns
-/// their hash. The observer's own are the innermost: `readings.held_locks` leaves them out.
+/// Whether anybody reads. `None` if the semaphore cannot be read.
 #[inline(always)]
-pub fn from_lockdep(sample: &mut SampleRecord, task: u64) -> u64 {
-    let held = sample.readings.held_locks;
-    if held == UNKNOWN || layout!(task_held_locks) == ABSENT || layout!(lock_classes) == 0 {
-        return 0;
+pub fn is_read_locked(semaphore: u64) -> Option<bool> {
+    if layout!(preempt_rt) != 0 {
+        return Some(read::<u32>(semaphore, layout!(rwsem_count))? != RT_READER_BIAS);
     }
-    let mut hash = 0;
-    for (index, slot) in sample.held_locks.iter_mut().enumerate() {
-        if index as u32 >= held {
-            break;
-        }
-        let lock = task
-            + u64::from(layout!(task_held_locks))
-            + index as u64 * u64::from(layout!(held_lock_size));
-        hash = mix(hash, read_lock(slot, lock));
-    }
-    hash
+    Some(read::<u64>(semaphore, layout!(rwsem_count))? & READERS != 0)
 }
 
+/// Whether `task` owns the mutex. `None` if it cannot be read.
 #[inline(always)]
-fn read_lock(slot: &mut HeldLock, lock: u64) -> u64 {
-    slot.class = bits(
-        lock,
-        layout!(held_lock_class_word),
-        layout!(held_lock_class_shift),
-        layout!(held_lock_class_bits),
-    );
-    slot.read = bits(
-        lock,
-        layout!(held_lock_read_word),
-        layout!(held_lock_read_shift),
-        layout!(held_lock_read_bits),
-    );
-    let class = layout!(lock_classes) + u64::from(slot.class) * u64::from(layout!(lock_class_size));
-    let name = read(class, layout!(lock_class_name)).unwrap_or(0);
-    read_name(name, 0, &mut slot.name);
-    u64::from(slot.class) << 2 | u64::from(slot.read)
-}
-
-/// A bit field of the 4-byte word at `base + word`.
-#[inline(always)]
-fn bits(base: u64, word: u32, shift: u32, width: u32) -> u32 {
-    let value = read::<u32>(base, word).unwrap_or(0);
-    (value >> (shift & 31)) & (1u32 << (width & 31)).wrapping_sub(1)
+pub fn owns_mutex(mutex: u64, task: u64) -> Option<bool> {
+    Some(read::<u64>(mutex, layout!(mutex_owner))? & !OWNER_FLAGS == task)
 }

@@ -1,5 +1,6 @@
 //! The kernel half: programs on `iput`, `evict`, `do_writepages` and `wb_workfn` that note
-//! in which context the last reference to an inode is dropped. Verdicts are not made here.
+//! in which context the last reference to an inode is dropped, and programs on the functions that
+//! take and release locks. Verdicts are not made here.
 #![no_std]
 #![no_main]
 #![expect(
@@ -19,6 +20,8 @@ mod entry;
 mod facts;
 mod inode;
 mod kernel;
+mod lock_programs;
+mod lockdep;
 mod locks;
 mod maps;
 mod outcome;
@@ -26,6 +29,8 @@ mod programs;
 mod puts;
 mod recorder;
 mod sites;
+mod task_locks;
+mod tracked_locks;
 
 /// The kernel refuses helpers such as `bpf_probe_read_kernel` to programs under other
 /// licences.

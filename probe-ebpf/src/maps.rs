@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use probe_common::{
     Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, SampleRecord, SiteCounts,
-    SiteKey, StackRecord, TaskMarks, Totals,
+    SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 /// What the agent tells the programs.
@@ -38,6 +38,10 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
 /// The functions that each task is inside of.
 #[map]
 pub static TASKS: HashMap<u32, TaskMarks> = HashMap::with_max_entries(4096, 0);
+
+/// The locks that each task has taken, as long as it holds any.
+#[map]
+pub static LOCKS: HashMap<u32, TaskLocks> = HashMap::with_max_entries(1, 0);
 
 /// Dangerous final puts on their way to `evict`.
 #[map]

@@ -13,11 +13,12 @@ use crate::{
     facts,
     inode::Inode,
     kernel::evictions_only,
-    locks,
+    lockdep,
+    locks::OwnLocks,
     maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, TASKS, count},
     outcome,
     recorder::{Recorder, reload, through_memory},
-    sites,
+    sites, tracked_locks,
 };
 
 /// Where a final put is seen.
@@ -216,11 +217,30 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
         facts.forget(Fact::InodeFreeing);
     }
     sample.written_ino = 0;
+    sample.tracked = 0;
+    let held = reload(&mut sample.readings.held_locks);
     if facts::in_interrupt() {
+        let none = OwnLocks::UNKNOWN;
+        sample.key.locks = lockdep::read_locks(facts, &mut sample.held_locks, held, &none, task);
         return;
     }
     facts::from_task(facts, task);
-    locks::from_owners(facts, inode, task);
+    let own = OwnLocks::of(inode);
+    own.by_owner(facts, task);
+    let by_lockdep = lockdep::read_locks(facts, &mut sample.held_locks, held, &own, task);
+    let by_tracking = tracked_locks::read_locks(
+        facts,
+        &mut sample.tracked_locks,
+        &mut sample.tracked,
+        &own,
+        task,
+        thread,
+    );
+    sample.key.locks = if by_lockdep == 0 {
+        by_tracking
+    } else {
+        by_lockdep
+    };
     // SAFETY: a map value that only this thread changes, and no interrupt.
     let marks = TASKS.get_ptr(thread).map(|marks| unsafe { &*marks });
     sample.written_ino = facts::from_marks(facts, marks, entry, inode.address);
@@ -236,7 +256,6 @@ fn is_benign(entry: &mut Entry) -> bool {
 /// Keeps the call at its site.
 #[inline(always)]
 fn record(entry: &mut Entry, inode: &Inode, task: u64, is_new: bool) {
-    entry.scratch.sample.key.locks = locks::from_lockdep(&mut entry.scratch.sample, task);
     sites::keep_stack(entry);
     let mut seen_before = 0;
     if is_new {

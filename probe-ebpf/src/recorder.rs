@@ -60,6 +60,12 @@ impl Recorder {
         self.change(|facts| facts.forget(fact));
     }
 
+    /// Makes a fact that is not known a *no*.
+    #[inline(always)]
+    pub fn settle(self, fact: Fact) {
+        self.change(|facts| facts.known |= fact.bit());
+    }
+
     /// What is recorded so far.
     #[inline(always)]
     pub fn facts(self) -> Facts {

@@ -16,6 +16,7 @@ use crate::{
     kernel::{evictions_only, layout, read, read_name},
     maps::{EVENTS, SAMPLES, SITES, STACKS, lose},
     recorder::{reload, through_memory},
+    tracked_locks,
 };
 
 /// What is inserted for a new aggregate: too large for the program's stack.
@@ -203,6 +204,7 @@ fn describe(sample: &mut SampleRecord, inode: &Inode, task: u64) {
     let name = read(inode.filesystem, layout!(fs_type_name)).unwrap_or(0);
     read_name(name, 0, &mut sample.filesystem);
     read_name(inode.superblock, layout!(sb_id), &mut sample.superblock);
+    tracked_locks::place(sample, inode);
     sample.workqueue[0] = 0;
     sample.work_function = 0;
     sample.workqueue_flags = 0;

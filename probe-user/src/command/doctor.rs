@@ -1,13 +1,15 @@
 //! `lastref doctor`: says whether this kernel can be watched, and what is missing.
 
 mod checks;
+mod diagnosis;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use lastref::report::page::{NAME, Page, Style};
 
-use self::checks::{Check, Diagnosis, State};
+use self::checks::diagnose;
+use self::diagnosis::{Check, Diagnosis, State};
 use super::{CANNOT_WATCH, output};
 
 /// Say whether this kernel can be watched, and what is missing.
@@ -25,7 +27,7 @@ impl DoctorArgs {
     ///
     /// When standard output cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let diagnosis = Diagnosis::of_this_host();
+        let diagnosis = diagnose();
         let text = if self.json {
             serde_json::to_string_pretty(&diagnosis)? + "\n"
         } else {
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn this_host_gets_a_whole_diagnosis() {
-        let diagnosis = Diagnosis::of_this_host();
+        let diagnosis = diagnose();
         for group in ["host", "kernel"] {
             assert!(
                 diagnosis.checks.iter().any(|check| check.group == group),

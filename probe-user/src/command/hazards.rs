@@ -14,6 +14,9 @@ use super::output;
 pub struct HazardsArgs {
     /// The rule to explain in full, by its id; without one, every rule in a line.
     rule: Option<String>,
+    /// Print every rule and every fact as Markdown, as docs/hazards.md has them.
+    #[arg(long, conflicts_with = "rule")]
+    markdown: bool,
 }
 
 impl HazardsArgs {
@@ -25,6 +28,7 @@ impl HazardsArgs {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let colour = std::io::stdout().is_terminal();
         let text = match &self.rule {
+            None if self.markdown => rules::markdown(),
             None => rules::table(colour),
             Some(id) => {
                 let rule = Rule::find(id).with_context(|| {

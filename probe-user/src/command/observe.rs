@@ -62,6 +62,10 @@ pub struct ObserveArgs {
     /// A final put that takes longer than this is reported as stuck
     #[arg(long, default_value = "10s", value_parser = duration)]
     stuck_after: Duration,
+    /// Follow the mutexes and rwsems that tasks take, to know what is held without lockdep;
+    /// costs two more probes for each lock taken
+    #[arg(long)]
+    track_locks: bool,
     /// Print the report as JSON instead of text
     #[arg(long)]
     json: bool,
@@ -239,6 +243,7 @@ impl ObserveArgs {
             filesystems: self.fs.clone(),
             stuck_after: self.stuck_after,
             addresses: self.addresses,
+            track_locks: self.track_locks,
             vmlinux: self.vmlinux.clone(),
             debug: self.debug_ebpf,
         }

@@ -29,6 +29,8 @@ pub enum Condition {
     HeldLock,
     /// A call was still inside after the threshold.
     Stuck,
+    /// A call that is still inside waits for a lock that its own task holds.
+    WaitsForOwnLock,
     /// An eviction has not ended yet.
     InFlight,
     /// At least one ended eviction gave up the CPU.
@@ -85,6 +87,16 @@ impl Condition {
                 let calls = count(call.stuck.len() as u64, "call");
                 let longest = duration_ms(longest);
                 Some(vec![format!("{calls} still inside, for up to {longest}.")])
+            }
+            Self::WaitsForOwnLock => {
+                let lock = call
+                    .stuck
+                    .iter()
+                    .find_map(|stuck| stuck.own_lock.as_ref())?;
+                Some(vec![format!(
+                    "The eviction waits for {}, and its own task holds it.",
+                    lock.describe()
+                )])
             }
             Self::InFlight => (call.counts.in_flight > 0).then(|| {
                 let evictions = count(call.counts.in_flight, "eviction");
@@ -176,7 +188,7 @@ fn held_locks(call: &Call, accounted: &Accounted) -> Option<Vec<String>> {
             let known = |pattern: &LockPattern| pattern.accounts_for(lock);
             !accounted.locks.iter().any(known)
         })
-        .map(|lock| format!("Held for {}: `{}`.", lock.mode, lock.class))
+        .map(|lock| format!("Held for {}: {}.", lock.mode, lock.describe()))
         .collect();
     if left_out > 0 {
         evidence.push(format!("{left_out} more, whose classes were not kept."));
@@ -198,6 +210,7 @@ impl fmt::Display for Condition {
             Self::Caller(group) => write!(f, "put by {}", group.what),
             Self::HeldLock => f.write_str("a held lock that no design accounts for"),
             Self::Stuck => f.write_str("still inside after --stuck-after"),
+            Self::WaitsForOwnLock => f.write_str("waiting for a lock that the same task holds"),
             Self::InFlight => f.write_str("an eviction that has not ended"),
             Self::Slept => f.write_str("an eviction slept"),
             Self::LongestAtLeast(milliseconds) => {

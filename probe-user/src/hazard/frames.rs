@@ -10,9 +10,17 @@ use crate::kernel::symbols::plain_name;
 pub enum Home {
     /// In every kernel: at least one name must be in its symbol table.
     Kernel,
-    /// In this module, or built in. Older kernels may have neither, or the module without any of
-    /// the names (netfs has its collectors only on 6.12 and 7.3).
+    /// In this module, or built in; where the kernel has neither, nothing is to be recognised.
     Module(&'static str),
+}
+
+/// Versions that have none of a group's names, though they have the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Those before this one, `(major, minor)`.
+    pub before: (u32, u32),
+    /// Why.
+    pub why: &'static str,
 }
 
 /// Functions that mean the same thing to a rule.
@@ -24,6 +32,8 @@ pub struct FrameGroup {
     pub home: Home,
     /// Its names in any version, without compiler suffixes.
     pub names: &'static [&'static str],
+    /// Where there are none of them, with reason.
+    pub absent: Option<Absent>,
 }
 
 /// The dentry cache's shrinker: reclaim, or `drop_caches`, drops unused dentries.
@@ -33,6 +43,7 @@ pub const DCACHE_SHRINKER: FrameGroup = FrameGroup {
     what: "the dentry cache's shrinker",
     home: Home::Kernel,
     names: &["prune_dcache_sb", "shrink_dcache_memory"],
+    absent: None,
 };
 
 /// The dentry cache gives up a dentry's inode: `dentry_unlink_inode()` (`dentry_iput()` in old
@@ -52,6 +63,7 @@ pub const DCACHE_PUT: FrameGroup = FrameGroup {
         "finish_dput",
         "d_delete",
     ],
+    absent: None,
 };
 
 /// A superblock is being mounted, remounted or shut down, `s_umount` held for write by the
@@ -68,6 +80,7 @@ pub const MOUNT: FrameGroup = FrameGroup {
         "generic_shutdown_super",
         "deactivate_locked_super",
     ],
+    absent: None,
 };
 
 /// The worker that ends files whose last reference a kernel thread or an interrupt dropped.
@@ -75,6 +88,7 @@ pub const DELAYED_FPUT: FrameGroup = FrameGroup {
     what: "the delayed fput worker",
     home: Home::Kernel,
     names: &["delayed_fput", "flush_delayed_fput"],
+    absent: None,
 };
 
 /// The block layer's completion of a bio, when it runs in a task.
@@ -82,6 +96,7 @@ pub const BIO_COMPLETION: FrameGroup = FrameGroup {
     what: "block I/O completion",
     home: Home::Kernel,
     names: &["bio_endio"],
+    absent: None,
 };
 
 /// Ceph's messenger: every reply of the servers comes through it.
@@ -90,6 +105,7 @@ pub const CEPH_MESSENGER: FrameGroup = FrameGroup {
     what: "Ceph's messenger",
     home: Home::Module("libceph"),
     names: &["ceph_con_workfn", "con_work"],
+    absent: None,
 };
 
 /// virtiofs' queues: the only place that ends requests of the mount. Requests marked
@@ -98,6 +114,7 @@ pub const VIRTIOFS_COMPLETION: FrameGroup = FrameGroup {
     what: "virtiofs' request completion",
     home: Home::Module("virtiofs"),
     names: &["virtio_fs_requests_done_work"],
+    absent: None,
 };
 
 /// FUSE ends a request, mostly in the file server's own write to `/dev/fuse`.
@@ -106,6 +123,7 @@ pub const FUSE_COMPLETION: FrameGroup = FrameGroup {
     what: "FUSE's request completion",
     home: Home::Module("fuse"),
     names: &["fuse_request_end", "request_end"],
+    absent: None,
 };
 
 /// SUNRPC's workers: they run and end NFS requests.
@@ -113,6 +131,7 @@ pub const RPC_COMPLETION: FrameGroup = FrameGroup {
     what: "SUNRPC's request completion",
     home: Home::Module("sunrpc"),
     names: &["rpc_async_release", "rpc_async_schedule"],
+    absent: None,
 };
 
 /// netfs' collectors: they end reads and writes of AFS, Ceph, 9p and SMB.
@@ -123,6 +142,10 @@ pub const NETFS_COMPLETION: FrameGroup = FrameGroup {
         "netfs_write_collection_worker",
         "netfs_read_collection_worker",
     ],
+    absent: Some(Absent {
+        before: (6, 10),
+        why: "netfs has collectors since its writeback of 6.10 (fs/netfs/write_collect.c)",
+    }),
 };
 
 /// SMB's receiving thread: every answer of the server comes through it.
@@ -130,6 +153,7 @@ pub const SMB_COMPLETION: FrameGroup = FrameGroup {
     what: "SMB's receiving thread",
     home: Home::Module("cifs"),
     names: &["cifs_demultiplex_thread"],
+    absent: None,
 };
 
 /// 9p's receiving worker for transports over a file descriptor (in `9pnet` on 5.10).
@@ -137,6 +161,7 @@ pub const P9_COMPLETION: FrameGroup = FrameGroup {
     what: "9p's receiving worker",
     home: Home::Module("9pnet_fd"),
     names: &["p9_read_work"],
+    absent: None,
 };
 
 /// Every group, for checks against a kernel's symbol table.

@@ -1,6 +1,6 @@
 //! Lock classes that a design accounts for: holding them across a final put is intended.
 
-use crate::report::model::Lock;
+use crate::{kernel::symbols::plain_name, report::model::Lock};
 
 /// A lockdep class that may be held, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,27 +35,94 @@ pub const fn for_read(class: &'static str) -> LockPattern {
 /// (`sb_internal`; `SB_FREEZE_*` in `include/linux/fs/super_types.h`) and is held around every
 /// unlink. The superblock's `s_umount` for read keeps the superblock while inodes are walked
 /// and shrunk (fs/super.c, `super_cache_scan()`); no eviction takes it. `f_pos_lock` is taken at
-/// the entry of a system call on a file, and nowhere further in (fs/file.c, `fdget_pos()`). A worker holds lockdep's
+/// the entry of a system call on a file, and nowhere further in (fs/file.c, `fdget_pos()`), as
+/// `cred_guard_mutex` is by `execve()` before it looks up and opens files (fs/exec.c,
+/// `prepare_bprm_creds()`). A worker holds lockdep's
 /// stand-ins for its queue and its work item (kernel/workqueue.c, `process_one_work()`).
 pub const ALWAYS: &[LockPattern] = &[
     for_read("sb_writers"),
     for_read("sb_pagefaults"),
     for_read("&type->s_umount_key"),
     any_mode("&f->f_pos_lock"),
+    any_mode("&sig->cred_guard_mutex"),
     any_mode("(wq_completion)*"),
     any_mode("(work_completion)*"),
+];
+
+/// How a class's locks are known where they were followed without lockdep: as fields, or, for
+/// locks in objects that cannot be recognised, by the functions that take them.
+struct Tracked {
+    class: &'static str,
+    fields: &'static [&'static str],
+    takers: &'static [&'static str],
+}
+
+/// Shorthand for a class whose locks are known as fields.
+const fn as_field(class: &'static str, fields: &'static [&'static str]) -> Tracked {
+    Tracked {
+        class,
+        fields,
+        takers: &[],
+    }
+}
+
+/// Shorthand for a class whose locks are known by who takes them.
+const fn as_taken_by(class: &'static str, takers: &'static [&'static str]) -> Tracked {
+    Tracked {
+        class,
+        fields: &[],
+        takers,
+    }
+}
+
+/// The classes that designs account for and that can be followed. A variable's class has its name.
+const TRACKED: &[Tracked] = &[
+    as_field("&type->s_umount_key", &["super_block.s_umount"]),
+    as_field("&type->i_mutex_dir_key", &["inode.i_rwsem"]),
+    as_field(
+        "&type->s_vfs_rename_key",
+        &["super_block.s_vfs_rename_mutex"],
+    ),
+    // fs/file.c; fdget_pos() has no underscores since 6.15.
+    as_taken_by("&f->f_pos_lock", &["__fdget_pos", "fdget_pos"]),
+    // fs/exec.c, and what it is inlined into.
+    as_taken_by(
+        "&sig->cred_guard_mutex",
+        &["prepare_bprm_creds", "bprm_execve", "do_execveat_common"],
+    ),
+    // fs/fsopen.c, the bodies of fsconfig() and fsmount().
+    as_taken_by(
+        "&fc->uapi_mutex",
+        &[
+            "__do_sys_fsconfig",
+            "__se_sys_fsconfig",
+            "__do_sys_fsmount",
+            "__se_sys_fsmount",
+        ],
+    ),
 ];
 
 impl LockPattern {
     /// Whether `lock` is of this class and held in a way that is accounted for.
     #[must_use]
     pub fn accounts_for(&self, lock: &Lock) -> bool {
+        self.is_class_of(lock) && (self.write_too || lock.mode != "write")
+    }
+
+    fn is_class_of(&self, lock: &Lock) -> bool {
         let class = plain_class(&lock.class);
-        let same = match self.class.strip_suffix('*') {
-            Some(prefix) => class.starts_with(prefix),
-            None => class == self.class,
-        };
-        same && (self.write_too || lock.mode != "write")
+        if let Some(prefix) = self.class.strip_suffix('*') {
+            return class.starts_with(prefix);
+        }
+        // Only what was followed has a kind.
+        let followed = lock.kind.is_some();
+        let taker = plain_name(lock.taken_by.as_deref().unwrap_or_default());
+        class == self.class
+            || followed
+                && TRACKED.iter().any(|tracked| {
+                    tracked.class == self.class
+                        && (tracked.fields.contains(&class) || tracked.takers.contains(&taker))
+                })
     }
 }
 
@@ -79,7 +146,27 @@ mod tests {
         Lock {
             class: class.into(),
             mode: mode.into(),
+            ..Lock::default()
         }
+    }
+
+    #[test]
+    fn what_was_followed_is_of_a_class_by_field_or_by_taker() {
+        let followed = |class: &str, taker: &str| Lock {
+            kind: Some("mutex".into()),
+            taken_by: Some(taker.into()),
+            ..lock(class, "write")
+        };
+        let directory = any_mode("&type->i_mutex_dir_key");
+        assert!(directory.accounts_for(&followed("inode.i_rwsem", "vfs_rmdir")));
+        assert!(!directory.accounts_for(&followed("", "vfs_rmdir")));
+        assert!(!directory.accounts_for(&lock("inode.i_rwsem", "write")));
+        let position = any_mode("&f->f_pos_lock");
+        assert!(position.accounts_for(&followed("", "__fdget_pos.cold")));
+        assert!(
+            !for_read("&type->s_umount_key")
+                .accounts_for(&followed("super_block.s_umount", "freeze_super"))
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use probe_common::{Fact, Facts};
 
 use crate::report::model::{Counts, Example, Hazard, Severity, StuckCall};
-use condition::Accounted;
+use condition::{Accounted, Condition};
 pub use frames::frame_names;
 pub use rules::{RULES, Rule};
 pub use waits::waits_for;
@@ -98,14 +98,20 @@ fn accounted(call: &Call, always: &Accounted) -> Accounted {
 
 /// What the calls that `rule` matched wait for.
 fn rule_waits_for(rule: &Rule, severity: Severity, call: &Call) -> Option<String> {
+    let mentions =
+        |test: &dyn Fn(&Condition) -> bool| rule.cases.iter().any(|case| case.when.mentions(test));
+    if mentions(&|condition| matches!(condition, Condition::WaitsForOwnLock)) {
+        let lock = call
+            .stuck
+            .iter()
+            .find_map(|stuck| stuck.own_lock.as_ref())?;
+        let lock = lock.describe();
+        return Some(format!("{lock}, which this very thread holds"));
+    }
     if severity == Severity::Deadlock {
         return Some(own_writeback(call));
     }
-    let about_waiting = rule.cases.iter().any(|case| {
-        case.when
-            .mentions(&|condition| matches!(condition, condition::Condition::Stuck))
-    });
-    if !about_waiting {
+    if !mentions(&|condition| matches!(condition, Condition::Stuck)) {
         return None;
     }
     call.stuck

@@ -20,6 +20,7 @@ struct Case {
     slept: u64,
     in_flight: u64,
     stuck: Vec<&'static str>,
+    own_lock: Option<Lock>,
 }
 
 impl Case {
@@ -54,6 +55,7 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
             .map(|(class, mode)| Lock {
                 class: (*class).into(),
                 mode: (*mode).into(),
+                ..Lock::default()
             })
             .collect(),
         held_locks_left_out: case.locks_left_out,
@@ -77,6 +79,7 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
             ino: 1,
             stack: owned(&case.stuck),
             waits_for: None,
+            own_lock: case.own_lock.clone(),
         }]
     };
     judge(&Call {
@@ -166,6 +169,18 @@ fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {
                 ("mem-reclaim-worker", Risky),
                 ("worker", Expected),
             ],
+        ),
+        (
+            Case {
+                stuck: vec!["mutex_lock", "lab_evict_inode", "evict"],
+                own_lock: Some(Lock {
+                    class: "lab_mutex".into(),
+                    taken_by: Some("lab_drop".into()),
+                    ..Lock::default()
+                }),
+                ..with(&[], &["lab_drop"])
+            },
+            vec![("lock-self-wait", Deadlock), ("stuck", Risky)],
         ),
         (
             with(&[WritebackOtherInode], &[]),
@@ -483,13 +498,21 @@ fn the_table_is_well_formed() {
             "{id}"
         );
         let (why, way_out) = (rule.why, rule.way_out);
-        for text in [rule.title, why, way_out] {
+        let sentences = [rule.means, why, rule.seen_in, way_out, rule.expected_when];
+        let quotes = rule.says.iter().flat_map(|said| [said.words, said.place]);
+        for text in sentences.into_iter().chain(quotes).chain([rule.title]) {
             assert!(
                 !text.is_empty() && text.trim() == text && !text.contains("  "),
                 "{id}"
             );
         }
-        assert!(why.ends_with('.') && way_out.ends_with('.'), "{id}");
+        assert!(sentences.iter().all(|text| text.ends_with('.')), "{id}");
+        assert!(!rule.says.is_empty(), "{id} quotes nothing");
+        for said in rule.says {
+            let file = said.place.split(',').next().unwrap_or_default();
+            let ends = [".c", ".h", ".rst"];
+            assert!(ends.iter().any(|end| file.ends_with(end)), "{id}: {file}");
+        }
         assert!(
             why.len() < 600 && way_out.len() < 400,
             "{id} is too long to read"
@@ -604,6 +627,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 slept,
                 in_flight: slept,
                 stuck,
+                own_lock: None,
             },
         )
 }

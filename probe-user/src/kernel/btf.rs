@@ -16,6 +16,11 @@ const HEADER_LEN: usize = 24;
 /// Types nest and alias; a longer chain than this is a loop.
 const DEPTH_MAX: u32 = 64;
 
+/// Elements of an array that are looked into.
+const ELEMENTS_MAX: u32 = 8;
+/// Members that are looked at in search of fields of a type; `struct inode` has about 200.
+const STEPS_MAX: u32 = 1 << 14;
+
 /// What can be wrong with a kernel's type information.
 #[derive(Debug, Error)]
 pub enum BtfError {
@@ -91,6 +96,12 @@ struct Type {
     /// Bit fields among the members.
     flag: bool,
     size_or_target: u32,
+}
+
+/// A member of a struct or union.
+struct Member<'a> {
+    name: &'a [u8],
+    field: Field,
 }
 
 /// A kernel's types.
@@ -250,6 +261,55 @@ impl Btf {
         self.find(name, &[kind::FUNC]).is_some()
     }
 
+    /// The fields of the struct `outer` whose type is one of the structs `wanted`, with their
+    /// offsets in bytes: those inside of nested structs and arrays, too.
+    #[must_use]
+    pub fn fields_of_types(&self, outer: &str, wanted: &[&str]) -> Vec<(u32, String)> {
+        let mut found = Vec::new();
+        let start = self.find(outer, &[kind::STRUCT]);
+        let mut open: Vec<(u32, u32, String)> =
+            start.map(|id| (id, 0, String::new())).into_iter().collect();
+        // Types that contain themselves would never end.
+        for _ in 0..STEPS_MAX {
+            let Some((id, offset, path)) = open.pop() else {
+                break;
+            };
+            let Some(header) = self.unaliased(id, DEPTH_MAX).and_then(|id| self.header(id)) else {
+                continue;
+            };
+            let name = self.name_at(header.name).unwrap_or_default();
+            match header.kind {
+                kind::STRUCT if wanted.iter().any(|wanted| wanted.as_bytes() == name) => {
+                    found.push((offset, path));
+                }
+                kind::STRUCT | kind::UNION => open.extend(self.members(&header).map(|member| {
+                    let dot = if path.is_empty() || member.name.is_empty() {
+                        ""
+                    } else {
+                        "."
+                    };
+                    (
+                        member.field.type_id,
+                        offset.saturating_add(member.field.offset()),
+                        format!("{path}{dot}{}", String::from_utf8_lossy(member.name)),
+                    )
+                })),
+                kind::ARRAY => {
+                    let element = word(&self.data, header.body).unwrap_or(0);
+                    let count = word(&self.data, header.body + 8).unwrap_or(0);
+                    let size = self.size(element, DEPTH_MAX);
+                    open.extend((0..count.min(ELEMENTS_MAX)).map(|index| {
+                        let at = offset.saturating_add(index.saturating_mul(size));
+                        (element, at, format!("{path}[{index}]"))
+                    }));
+                }
+                _ => {}
+            }
+        }
+        found.sort();
+        found
+    }
+
     fn ids(&self) -> impl Iterator<Item = u32> {
         1..u32::try_from(self.types.len()).unwrap_or(u32::MAX)
     }
@@ -294,30 +354,41 @@ impl Btf {
         if header.kind != kind::STRUCT && header.kind != kind::UNION {
             return None;
         }
-        (0..header.count as usize).find_map(|index| {
-            let at = header.body + index * 12;
-            let member_name = self.name_at(word(&self.data, at)?)?;
-            let type_id = word(&self.data, at + 4)?;
+        self.members(&header).find_map(|member| {
+            if member.name == name.as_bytes() {
+                return Some(member.field);
+            }
+            if !member.name.is_empty() {
+                return None;
+            }
+            let inner = self.member(member.field.type_id, name, depth)?;
+            Some(Field {
+                bit_offset: member.field.bit_offset.saturating_add(inner.bit_offset),
+                ..inner
+            })
+        })
+    }
+
+    /// The members of a struct or union; the name of an anonymous one is empty.
+    fn members(&self, header: &Type) -> impl Iterator<Item = Member<'_>> {
+        let Type {
+            body, count, flag, ..
+        } = *header;
+        (0..count as usize).filter_map(move |index| {
+            let at = body + index * 12;
             let raw = word(&self.data, at + 8)?;
-            let (bit_offset, bit_width) = if header.flag {
+            let (bit_offset, bit_width) = if flag {
                 (raw & 0x00ff_ffff, raw >> 24)
             } else {
                 (raw, 0)
             };
-            if member_name == name.as_bytes() {
-                return Some(Field {
+            Some(Member {
+                name: self.name_at(word(&self.data, at)?)?,
+                field: Field {
                     bit_offset,
                     bit_width,
-                    type_id,
-                });
-            }
-            if !member_name.is_empty() {
-                return None;
-            }
-            let inner = self.member(type_id, name, depth)?;
-            Some(Field {
-                bit_offset: bit_offset.saturating_add(inner.bit_offset),
-                ..inner
+                    type_id: word(&self.data, at + 4)?,
+                },
             })
         })
     }
@@ -480,6 +551,8 @@ mod tests {
         assert_eq!(btf.size_of_field(btf.field("outer", "count").unwrap()), 4);
         assert_eq!(btf.enumerator("I_SYNC"), Some(2));
         assert_eq!(btf.enumerator("I_NEW"), None);
+        let inner = btf.fields_of_types("outer", &["inner"]);
+        assert_eq!(inner, [(4, "count".to_owned())]);
     }
 
     #[test]
@@ -511,6 +584,7 @@ mod tests {
                 let _ = btf.field("outer", "count.counter");
                 let _ = btf.enumerator("I_SYNC");
                 let _ = btf.size_of("outer");
+                let _ = btf.fields_of_types("outer", &["inner"]);
             }
         }
     }

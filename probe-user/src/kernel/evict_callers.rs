@@ -5,17 +5,12 @@
 //! call `evict()` themselves (`dispose_list()` and what it is inlined into). Which those are
 //! depends on the version and the compiler, so the calls are looked up in the kernel's text.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-};
-
 use probe_common::AddressRange;
 
-use super::symbols::{Symbols, plain_name};
-
-/// The kernel's memory as an ELF core file.
-const KCORE: &str = "/proc/kcore";
+use super::{
+    symbols::{Symbols, plain_name},
+    text::{KernelText, TextError},
+};
 
 /// Why the callers are not known.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +22,8 @@ pub enum EvictCallersError {
     #[error("no symbol `{0}` in /proc/kallsyms; the kernel needs CONFIG_KALLSYMS_ALL=y")]
     NoSymbol(&'static str),
     /// The kernel's text could not be read.
-    #[error(
-        "cannot read the kernel's text from {KCORE}: {0}; it needs CONFIG_PROC_KCORE=y, \
-         CAP_SYS_RAWIO and a kernel that is not in lockdown mode `confidentiality`"
-    )]
-    Read(#[from] io::Error),
-    /// The file has another shape than expected.
-    #[error("{KCORE} is no ELF core file that has the kernel's text")]
-    Format,
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// Not even `iput()` is among the callers: the text is not what it seems.
     #[error(
         "iput() does not seem to call evict() in the kernel's text: its code is not understood"
@@ -72,7 +61,7 @@ pub fn direct_callers(symbols: &Symbols) -> Result<Vec<Caller>, EvictCallersErro
         end: address("_etext")?,
     };
     let entry = EntryPoints::of(address("evict")?, symbols.address("__pfx_evict"));
-    let code = read_text(&mut File::open(KCORE)?, text)?;
+    let code = KernelText::open()?.read(text)?;
     without_put(callers_at(symbols, &transfers_to(&code, text.start, entry)))
 }
 
@@ -200,85 +189,8 @@ fn callers_at(symbols: &Symbols, transfers: &[Transfer]) -> Vec<Caller> {
     callers
 }
 
-/// Reads the kernel's text from its core file.
-fn read_text(
-    kcore: &mut (impl Read + Seek),
-    text: AddressRange,
-) -> Result<Vec<u8>, EvictCallersError> {
-    let format = || EvictCallersError::Format;
-    let mut header = [0; elf::HEADER_LEN];
-    kcore.read_exact(&mut header)?;
-    let table = elf::program_headers(&header).ok_or_else(format)?;
-    kcore.seek(SeekFrom::Start(table.offset))?;
-    let mut segments = vec![0; table.len];
-    kcore.read_exact(&mut segments)?;
-    let offset = elf::offset_of(&segments, table.entry_len, text).ok_or_else(format)?;
-    let len = usize::try_from(text.end - text.start).map_err(|_| format())?;
-    kcore.seek(SeekFrom::Start(offset))?;
-    let mut code = vec![0; len];
-    kcore.read_exact(&mut code)?;
-    Ok(code)
-}
-
-/// As much of ELF64 (little-endian) as a core file needs; figures from elf(5).
-mod elf {
-    use probe_common::AddressRange;
-
-    /// Size of the file header.
-    pub const HEADER_LEN: usize = 64;
-
-    /// Where the program headers are.
-    pub struct Table {
-        pub offset: u64,
-        pub entry_len: usize,
-        pub len: usize,
-    }
-
-    fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-        Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-    }
-
-    fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-        Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-    }
-
-    fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-        Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-    }
-
-    /// Reads the file header.
-    pub fn program_headers(header: &[u8; HEADER_LEN]) -> Option<Table> {
-        const MAGIC_CLASS64_LITTLE: &[u8] = b"\x7fELF\x02\x01";
-        const ENTRY_LEN_MIN: u16 = 56;
-        if !header.starts_with(MAGIC_CLASS64_LITTLE) {
-            return None;
-        }
-        let entry_len = u16_at(header, 54).filter(|len| *len >= ENTRY_LEN_MIN)?;
-        let count = u16_at(header, 56)?;
-        Some(Table {
-            offset: u64_at(header, 32)?,
-            entry_len: usize::from(entry_len),
-            len: usize::from(entry_len) * usize::from(count),
-        })
-    }
-
-    /// The offset in the file of the loaded segment that has all of `text`.
-    pub fn offset_of(segments: &[u8], entry_len: usize, text: AddressRange) -> Option<u64> {
-        const PT_LOAD: u32 = 1;
-        segments.chunks_exact(entry_len).find_map(|segment| {
-            let offset = u64_at(segment, 8)?;
-            let address = u64_at(segment, 16)?;
-            let end = address.checked_add(u64_at(segment, 40)?)?;
-            let holds = u32_at(segment, 0)? == PT_LOAD && address <= text.start && text.end <= end;
-            holds.then(|| offset + (text.start - address))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     const BASE: u64 = 0xffff_ffff_8100_0000;
@@ -383,43 +295,5 @@ mod tests {
             "another symbol of that name"
         );
         assert!(transfers_to(&[0xe8, 0, 0], BASE, EntryPoints::of(EVICT, None)).is_empty());
-    }
-
-    /// A core file with two segments, the second of which holds the text.
-    fn core(text: &[u8]) -> Vec<u8> {
-        let mut file = vec![0; 64 + 2 * 56];
-        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        file[32..40].copy_from_slice(&64u64.to_le_bytes());
-        file[54..56].copy_from_slice(&56u16.to_le_bytes());
-        file[56..58].copy_from_slice(&2u16.to_le_bytes());
-        for (index, address) in [(0, 0xffff_8880_0000_0000), (1, BASE - 8)] {
-            let header = &mut file[64 + index * 56..][..56];
-            header[..4].copy_from_slice(&1u32.to_le_bytes());
-            header[8..16].copy_from_slice(&200u64.to_le_bytes());
-            header[16..24].copy_from_slice(&u64::to_le_bytes(address));
-            header[40..48].copy_from_slice(&(text.len() as u64 + 8).to_le_bytes());
-        }
-        file.resize(208, 0);
-        file.extend_from_slice(text);
-        file
-    }
-
-    #[test]
-    fn text_is_read_through_the_program_headers() {
-        let file = core(b"code!");
-        let text = range(0, 5);
-        assert_eq!(read_text(&mut Cursor::new(&file), text).unwrap(), b"code!");
-        assert!(matches!(
-            read_text(&mut Cursor::new(&file), range(0, 6)),
-            Err(EvictCallersError::Format)
-        ));
-        assert!(matches!(
-            read_text(&mut Cursor::new(b"\x7fELF"), text),
-            Err(EvictCallersError::Read(_))
-        ));
-        assert!(matches!(
-            read_text(&mut Cursor::new([0; 64]), text),
-            Err(EvictCallersError::Format)
-        ));
     }
 }

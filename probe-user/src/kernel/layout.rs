@@ -108,6 +108,12 @@ fields! {
         ("rw_semaphore", "rwbase.rtmutex.owner"),
         ("rw_semaphore", "rwbase.rtmutex.rtmutex.owner")
     ], Need::Facts(OWNER_FACTS);
+    mutex_owner: [("mutex", "owner"), ("mutex", "rtmutex.owner"), ("mutex", "rtmutex.rtmutex.owner")],
+        Need::Detail("whether mutexes that were seen to be taken are still held");
+    rwsem_dep_map: [("rw_semaphore", "dep_map")],
+        Need::Detail("the inode's own locks, as lockdep knows them");
+    sb_root: [("super_block", "s_root")], Need::Detail("the names of locks of other superblocks");
+    dentry_sb: [("dentry", "d_sb")], Need::Detail("the names of locks of other superblocks");
     task_flags: [("task_struct", "flags")], Need::Facts(FLAG_FACTS);
     task_journal_info: [("task_struct", "journal_info")], Need::Facts(&[Fact::Journal]);
     task_reclaim_state: [("task_struct", "reclaim_state")], Need::Facts(&[Fact::DirectReclaim]);
@@ -127,6 +133,11 @@ fields! {
     pwq_wq: [("pool_workqueue", "wq")], Need::Facts(WORKER_FACTS);
     wq_name: [("workqueue_struct", "name")], Need::Detail("workqueue names");
     wq_flags: [("workqueue_struct", "flags")], Need::Facts(WORKER_FACTS);
+    held_lock_instance: [("held_lock", "instance")],
+        Need::Detail("the inode's own locks, as lockdep knows them");
+    held_lock_acquire_ip: [("held_lock", "acquire_ip")], Need::Detail("who took held locks");
+    lock_class_wait_type: [("lock_class", "wait_type_inner")],
+        Need::Detail("a comparison of --track-locks with lockdep");
     lock_class_name: [("lock_class", "name")], Need::Detail("the names of held locks");
 }
 
@@ -203,6 +214,8 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
         evict_callers: Ok(Vec::new()),
     };
     resolve_fields(btf, &mut resolved)?;
+    resolved.layout.inode_size = btf.size_of("inode").unwrap_or(0);
+    resolved.layout.sb_size = btf.size_of("super_block").unwrap_or(0);
     resolve_state(btf, &mut resolved);
     resolve_task(btf, symbols, &mut resolved);
     resolve_preempt_count(btf, symbols, &mut resolved);
@@ -402,6 +415,7 @@ fn resolve_lockdep(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
     layout.held_lock_size = btf.size_of("held_lock").unwrap_or(ABSENT);
     layout.lock_class_size = btf.size_of("lock_class").unwrap_or(ABSENT);
     layout.lock_classes = symbols.address("lock_classes").unwrap_or(0);
+    layout.ld_wait_sleep = btf.enumerator("LD_WAIT_SLEEP").unwrap_or(0);
 }
 
 fn resolve_text(symbols: &Symbols, resolved: &mut Resolved) {

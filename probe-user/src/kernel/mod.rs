@@ -5,5 +5,7 @@ pub mod evict_callers;
 pub mod features;
 pub mod inode_state;
 pub mod layout;
+pub mod lock_fields;
 pub mod privileges;
 pub mod symbols;
+pub mod text;

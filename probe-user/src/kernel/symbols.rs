@@ -211,6 +211,12 @@ impl Symbols {
         self.named(name).next().is_some()
     }
 
+    /// Whether there is a function called `plain`, with or without a compiler's suffix.
+    #[must_use]
+    pub fn contains_plain(&self, plain: &str) -> bool {
+        self.relatives(plain).any(|(_, symbol)| symbol.is_text)
+    }
+
     /// The function that `address` lies in: the nearest function at or below it.
     #[must_use]
     pub fn function_at(&self, address: u64) -> Option<Function<'_>> {
@@ -229,6 +235,19 @@ impl Symbols {
             end,
             module: self.module_of(symbol),
         })
+    }
+
+    /// The name of the variable that begins at `address`.
+    #[must_use]
+    pub fn variable_at(&self, address: u64) -> Option<&str> {
+        let first = self
+            .table
+            .partition_point(|symbol| symbol.address < address);
+        self.table[first..]
+            .iter()
+            .take_while(|symbol| symbol.address == address)
+            .find(|symbol| !symbol.is_text)
+            .map(|symbol| self.name_of(symbol))
     }
 
     /// The next symbol's address, if it belongs to the same module and can bound the function.

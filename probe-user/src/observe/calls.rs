@@ -1,10 +1,9 @@
 //! From the kernel half's records to the report's words.
 
-use probe_common::{
-    ALL_FACTS, DURATION_BUCKETS, Facts, HeldLock, SampleRecord, SiteCounts, UNKNOWN,
-};
+use probe_common::{ALL_FACTS, DURATION_BUCKETS, Facts, SampleRecord, SiteCounts, UNKNOWN};
 
-use crate::report::model::{Bucket, Counts, Example, FactSheet, InodeExample, Level, Lock, Work};
+use super::held_locks::HeldLocks;
+use crate::report::model::{Bucket, Counts, Example, FactSheet, InodeExample, Level, Work};
 
 /// `struct device` numbers as the kernel packs them: 12 bits of major, 20 of minor
 /// (`MINORBITS`, `include/linux/kdev_t.h`).
@@ -100,11 +99,10 @@ pub fn add(sum: &mut Counts, other: &Counts) {
     }
 }
 
-/// One call as an example; `function` is the name of the function that its worker runs.
-pub fn example(sample: &SampleRecord, function: Option<String>) -> Example {
+/// One call as an example; `function` is the name of the function that its worker runs, `held`
+/// the locks that it holds.
+pub fn example(sample: &SampleRecord, function: Option<String>, held: HeldLocks) -> Example {
     let known = |value| (value != UNKNOWN).then_some(value);
-    let held = known(sample.readings.held_locks).unwrap_or(0) as usize;
-    let kept = held.min(sample.held_locks.len());
     Example {
         comm: name(&sample.comm),
         process: sample.process,
@@ -129,21 +127,8 @@ pub fn example(sample: &SampleRecord, function: Option<String>) -> Example {
                 .collect(),
         }),
         stack_left_bytes: known(sample.stack_left),
-        held_locks: sample.held_locks[..kept].iter().map(lock).collect(),
-        held_locks_left_out: u32::try_from(held - kept).unwrap_or(u32::MAX),
-    }
-}
-
-fn lock(held: &HeldLock) -> Lock {
-    // `held_lock.read` (include/linux/lockdep.h).
-    let mode = match held.read {
-        0 => "write",
-        1 => "read",
-        _ => "recursive-read",
-    };
-    Lock {
-        class: name(&held.name),
-        mode: mode.to_owned(),
+        held_locks: held.locks,
+        held_locks_left_out: held.left_out,
     }
 }
 

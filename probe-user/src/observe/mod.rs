@@ -5,6 +5,7 @@
 //! nothing collected is lost when the end comes early.
 
 mod calls;
+mod held_locks;
 mod session;
 mod sites;
 mod stuck;

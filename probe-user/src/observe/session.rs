@@ -12,26 +12,28 @@ use thiserror::Error;
 
 use super::{
     calls,
+    held_locks::LockNames,
     sites::{self, Aggregate, Chain},
-    stuck::{self, Candidate, Presence},
+    stuck::StuckCalls,
 };
 use crate::{
     kernel::{
         btf::{Btf, BtfError},
         features::{self, AttachChoice},
         layout::{self, LayoutError},
+        lock_fields::{LockFields, LockMaps},
         privileges,
-        symbols::{Symbols, SymbolsError},
+        symbols::{Symbols, SymbolsError, plain_name},
     },
-    probe::{self, LoadOptions, Probe, ProbeError, Snapshot},
+    probe::{self, LoadOptions, LockFunction, Probe, ProbeError, Snapshot},
     report::{
         model::{
-            Attach, Capture, Example, Frame, Kernel, Level, LockSource, Losses, Report,
-            SCHEMA_VERSION, Severity, StuckCall, Tool, Totals, Workload,
+            Attach, Capture, Example, Frame, Kernel, Level, LockAgreement, LockSource,
+            LockTracking, Losses, Report, SCHEMA_VERSION, Severity, Tool, Totals, Workload,
         },
         order,
     },
-    symbol::{Symbolizer, thread_stack},
+    symbol::Symbolizer,
 };
 
 /// What a session watches and how.
@@ -47,6 +49,8 @@ pub struct SessionOptions {
     pub stuck_after: Duration,
     /// Whether frames keep their addresses.
     pub addresses: bool,
+    /// Whether the locks that tasks take are followed.
+    pub track_locks: bool,
     /// A kernel image with debug information.
     pub vmlinux: Option<PathBuf>,
     /// Whether the kernel half logs what it does.
@@ -86,25 +90,6 @@ impl ObserveError {
     }
 }
 
-/// Final puts that are still inside for longer than the threshold.
-#[derive(Default)]
-struct StuckCalls {
-    /// How many evictions of each site have not ended: the stuck ones, and those that are
-    /// not old enough to ask their threads.
-    in_flight: HashMap<SiteKey, u64>,
-    /// Those at a site.
-    by_key: HashMap<SiteKey, Vec<StuckCall>>,
-    /// Those that were benign by their facts, so that no stack was kept: with the chain that
-    /// the thread's stack shows.
-    benign: Vec<(StuckCall, Chain)>,
-}
-
-impl StuckCalls {
-    fn count(&self) -> usize {
-        self.by_key.values().map(Vec::len).sum::<usize>() + self.benign.len()
-    }
-}
-
 /// Facts that may be unknown of one call and known of another.
 const TOLD_BY_CALL: &[Fact] = &[
     Fact::OwnInodeLock,
@@ -134,6 +119,10 @@ pub struct Session {
     kernel: Kernel,
     /// What a benign put is known to be: every fact that this kernel can tell is a no.
     benign_key: SiteKey,
+    /// What is needed to name locks.
+    lock_names: LockNames,
+    /// How locks are followed, if they are.
+    lock_tracking: Option<LockTracking>,
     /// Why `evict`'s other callers are not known, if they are not.
     evict_callers_unknown: Option<String>,
     probe: Probe,
@@ -161,16 +150,42 @@ impl Session {
         let symbols = Symbols::from_kallsyms()?;
         let resolved = layout::resolve(&btf, &symbols)?;
         let (attach, attach_reason) = features::choose_attach(options.attach, &symbols);
+        let lock_functions = if options.track_locks {
+            LockFunction::on(&symbols)
+        } else {
+            Vec::new()
+        };
+        let lock_tracking = options.track_locks.then(|| LockTracking {
+            functions: lock_functions
+                .iter()
+                .map(|function| function.name.to_owned())
+                .collect(),
+            lockdep: (resolved.layout.lock_classes != 0).then(LockAgreement::default),
+        });
         let mut probe = Probe::attach(&LoadOptions {
             layout: resolved.layout,
             level: options.level,
             attach,
             counts_kprobe_misses: resolved.counts_kprobe_misses,
+            lock_functions,
             debug: options.debug,
         })?;
         let readings = probe::calibrate(&mut probe, options.level, resolved.text)?;
         log::info!("the observer itself adds {readings:?}");
-        let unknown_facts = resolved.unknown_facts(attach);
+        let lock_source = if resolved.layout.lock_classes != 0 {
+            LockSource::Lockdep
+        } else if options.track_locks {
+            LockSource::Tracking
+        } else {
+            LockSource::Owners
+        };
+        let mut unknown_facts = resolved.unknown_facts(attach);
+        if lock_source == LockSource::Tracking {
+            unknown_facts.insert(
+                Fact::LockHeld.name().to_owned(),
+                "told only of locks that were seen to be taken".to_owned(),
+            );
+        }
         let known = layout::known_facts(&unknown_facts)
             .filter(|fact| !fact.is_innocent() && !TOLD_BY_CALL.contains(fact))
             .fold(0, |known, fact| known | fact.bit());
@@ -183,16 +198,18 @@ impl Session {
                 machine: text(names.machine()),
                 unknown_facts,
                 debug_information: Vec::new(),
-                lock_source: if resolved.layout.lock_classes == 0 {
-                    LockSource::Owners
-                } else {
-                    LockSource::Lockdep
-                },
+                lock_source,
             },
             benign_key: SiteKey {
                 facts: Facts { known, yes: 0 },
                 ..SiteKey::default()
             },
+            lock_names: LockNames {
+                source: lock_source,
+                fields: LockFields::resolve(&btf),
+                maps: LockMaps::resolve(&btf),
+            },
+            lock_tracking,
             evict_callers_unknown: resolved.evict_callers.err(),
             attach,
             attach_reason,
@@ -231,7 +248,11 @@ impl Session {
         let snapshot = self.probe.drain()?;
         self.symbolizer.refresh();
         self.learn(&snapshot);
-        let stuck = self.stuck(&snapshot);
+        let mut stuck = StuckCalls::find(&mut self.probe, &snapshot, self.options.stuck_after);
+        stuck.find_own_locks(&self.probe, &self.lock_names, &mut self.symbolizer);
+        if stuck.unreadable.is_some() {
+            self.stacks_unreadable.clone_from(&stuck.unreadable);
+        }
         let recorded = snapshot
             .sites
             .iter()
@@ -282,6 +303,7 @@ impl Session {
                 filesystems: self.options.filesystems.clone(),
                 complete: incomplete_because.is_empty(),
                 incomplete_because,
+                lock_tracking: self.lock_tracking.clone(),
                 workload,
             },
             losses,
@@ -313,7 +335,14 @@ impl Session {
         let function = (sample.work_function != 0)
             .then(|| self.symbolizer.function_name(sample.work_function))
             .flatten();
-        let example = calls::example(sample, function);
+        if let Some(tracking) = &mut self.lock_tracking
+            && let Some(agreement) = &mut tracking.lockdep
+        {
+            self.lock_names
+                .compare(sample, &mut self.symbolizer, agreement);
+        }
+        let held = self.lock_names.held(sample, &mut self.symbolizer);
+        let example = calls::example(sample, function, held);
         self.filesystems
             .entry(sample.key.filesystem)
             .or_insert_with(|| example.inode.filesystem.clone());
@@ -329,8 +358,15 @@ impl Session {
         let end = (record.end as usize).min(record.frames.len());
         let first = (record.first as usize).min(end);
         let frames = self.symbolizer.frames(&record.frames[first..end]);
-        // The kernel gives one frame less than there is room for.
-        Chain::new(frames, end + 1 >= record.frames.len())
+        let called = record.frames[first..end]
+            .first()
+            .and_then(|caller| self.symbolizer.called_function(*caller))
+            .filter(|name| plain_name(name) != "iput");
+        Chain {
+            called,
+            // The kernel gives one frame less than there is room for.
+            ..Chain::new(frames, end + 1 >= record.frames.len())
+        }
     }
 
     /// Whether the aggregate's filesystem is among those that were asked for; one whose
@@ -341,67 +377,6 @@ impl Session {
                 .filesystems
                 .get(&key.filesystem)
                 .is_none_or(|name| self.options.filesystems.contains(name))
-    }
-
-    /// The calls that are stuck, by the stacks of their threads.
-    fn stuck(&mut self, snapshot: &Snapshot) -> StuckCalls {
-        let now_ns = stuck::now_ns();
-        let after_ns = u64::try_from(self.options.stuck_after.as_nanos()).unwrap_or(u64::MAX);
-        let is_old = |entered_ns: u64| now_ns.saturating_sub(entered_ns) >= after_ns;
-        let mut calls = StuckCalls::default();
-        for eviction in &snapshot.evictions {
-            let candidate = Candidate {
-                thread: eviction.thread,
-                entered_ns: eviction.entered_ns,
-                device: eviction.device,
-                ino: eviction.ino,
-                inside: "evict",
-            };
-            let presence = if is_old(eviction.entered_ns) {
-                stuck::ask(&candidate, now_ns)
-            } else {
-                Presence::Running
-            };
-            if !matches!(presence, Presence::Over) {
-                *calls.in_flight.entry(eviction.key).or_default() += 1;
-            }
-            match presence {
-                Presence::Inside(call) if eviction.key.stack == 0 => {
-                    let frames = thread_stack::frames_outside(&call.stack, candidate.inside);
-                    calls.benign.push((call, Chain::new(frames, false)));
-                }
-                Presence::Inside(call) => {
-                    calls.by_key.entry(eviction.key).or_default().push(call);
-                }
-                Presence::Unreadable(reason) => self.stacks_unreadable = Some(reason),
-                Presence::Over | Presence::Running => {}
-            }
-        }
-        for (key, put) in &snapshot.in_flight {
-            if !is_old(put.entered_ns) {
-                continue;
-            }
-            let candidate = Candidate {
-                thread: key.thread,
-                entered_ns: put.entered_ns,
-                device: put.device,
-                ino: put.ino,
-                inside: "iput",
-            };
-            match stuck::ask(&candidate, now_ns) {
-                Presence::Inside(call) => calls.by_key.entry(put.key).or_default().push(call),
-                // Kept on the LRU, long ago.
-                Presence::Over => self.probe.forget_put(key, put.entered_ns),
-                Presence::Unreadable(reason) => self.stacks_unreadable = Some(reason),
-                Presence::Running => {}
-            }
-        }
-        for (thread, entered_ns) in &snapshot.threads {
-            if is_old(*entered_ns) && stuck::has_ended(*thread) {
-                self.probe.forget_thread(*thread);
-            }
-        }
-        calls
     }
 
     /// Why the picture is not complete, one sentence each.
@@ -443,6 +418,8 @@ fn losses(snapshot: &Snapshot) -> Losses {
         marks_full: totals.marks_full,
         exits_missed: totals.exits_missed,
         no_stack: totals.no_stack,
+        locks_full: totals.locks_full,
+        locks_stale: totals.locks_stale,
     }
 }
 

@@ -8,7 +8,7 @@ use super::calls;
 use crate::{
     hazard::{self, Call},
     kernel::symbols::plain_name,
-    report::model::{Context, Counts, Example, Frame, Level, Site, StuckCall},
+    report::model::{Context, Counts, Example, Frame, Level, Lock, Site, StuckCall},
     symbol,
 };
 
@@ -19,6 +19,8 @@ pub struct Chain {
     pub site: String,
     /// Symbolized, `iput`'s caller first.
     pub frames: Vec<Frame>,
+    /// What the innermost frame called, if not `iput` itself.
+    pub called: Option<String>,
     /// Whether the kernel's limit may have cut it short.
     pub truncated: bool,
 }
@@ -33,6 +35,7 @@ impl Chain {
         Self {
             site: symbol::site_id(&frames),
             frames,
+            called: None,
             truncated: truncated || is_hidden,
         }
     }
@@ -54,12 +57,13 @@ pub struct Aggregate<'a> {
     pub stuck: Vec<StuckCall>,
 }
 
-/// What is put together into one context: facts, filesystem, classes of the held locks.
+/// What is put together into one context: facts, filesystem, the held locks in words.
 type ContextKey = (Facts, u64, Vec<String>);
 
 #[derive(Default)]
 struct Group {
     frames: Vec<Frame>,
+    called: Option<String>,
     truncated: bool,
     contexts: BTreeMap<ContextKey, Gathered>,
 }
@@ -78,17 +82,12 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
         let group = groups.entry(&aggregate.chain.site).or_default();
         if group.frames.is_empty() {
             group.frames.clone_from(&aggregate.chain.frames);
+            group.called.clone_from(&aggregate.chain.called);
             group.truncated = aggregate.chain.truncated;
         }
         let locks = aggregate
             .example
-            .map(|example| {
-                example
-                    .held_locks
-                    .iter()
-                    .map(|lock| lock.class.clone())
-                    .collect()
-            })
+            .map(|example| example.held_locks.iter().map(Lock::describe).collect())
             .unwrap_or_default();
         let facts = settle(aggregate.key.facts, aggregate.chain);
         let context = group
@@ -111,10 +110,16 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
 }
 
 fn judge(id: &str, group: Group) -> Site {
-    let names: Vec<String> = group
+    let functions = group
         .frames
         .iter()
-        .map(|frame| plain_name(frame.function.as_deref().unwrap_or("")).to_owned())
+        .map(|frame| frame.function.as_deref().unwrap_or(""));
+    let names: Vec<String> = group
+        .called
+        .as_deref()
+        .into_iter()
+        .chain(functions)
+        .map(|function| plain_name(function).to_owned())
         .collect();
     let mut total = Counts::default();
     let mut stuck = Vec::new();
@@ -148,6 +153,7 @@ fn judge(id: &str, group: Group) -> Site {
             .max()
             .unwrap_or(crate::report::model::Severity::Benign),
         counts: total,
+        called: group.called,
         frames: group.frames,
         truncated: group.truncated,
         contexts,
@@ -155,15 +161,33 @@ fn judge(id: &str, group: Group) -> Site {
     }
 }
 
-/// Facts that are remembered from the entry into a function, and that function: it must be
-/// on the stack as well.
-const REMEMBERED: &[(&[Fact], &str)] = &[
-    (
-        &[Fact::WritebackThisInode, Fact::WritebackOtherInode],
-        "do_writepages",
-    ),
-    (&[Fact::Flusher], "wb_workfn"),
-    (&[Fact::NestedEviction], "evict"),
+/// Facts that are remembered from the entry into a function: it must be on the stack as well, or
+/// what it ends in a jump to.
+struct Remembered {
+    facts: &'static [Fact],
+    function: &'static str,
+    ends_in: Option<&'static str>,
+}
+
+const REMEMBERED: &[Remembered] = &[
+    Remembered {
+        facts: &[Fact::WritebackThisInode, Fact::WritebackOtherInode],
+        function: "do_writepages",
+        ends_in: None,
+    },
+    Remembered {
+        facts: &[Fact::Flusher],
+        function: "wb_workfn",
+        ends_in: None,
+    },
+    // The last statement of evict() (fs/inode.c), from where ->destroy_inode() may put another
+    // inode (fs/overlayfs/super.c, ovl_destroy_inode()). It is no proof by itself: an inode that
+    // lost the race into the cache is destroyed without eviction (fs/inode.c, iget_locked()).
+    Remembered {
+        facts: &[Fact::NestedEviction],
+        function: "evict",
+        ends_in: Some("destroy_inode"),
+    },
 ];
 
 /// Weighs what was remembered against the stack. On the stack but not remembered: entered
@@ -178,19 +202,18 @@ fn settle(mut facts: Facts, chain: &Chain) -> Facts {
             .any(|name| plain_name(name) == function)
     };
     let is_whole = !chain.truncated && chain.frames.iter().all(|frame| frame.function.is_some());
-    for (remembered, function) in REMEMBERED {
-        match (facts.any(remembered), is_on_stack(function)) {
-            (false, true) => {
-                for fact in *remembered {
-                    facts.forget(*fact);
-                }
+    for remembered in REMEMBERED {
+        let entered = is_on_stack(remembered.function);
+        let inside = entered || remembered.ends_in.is_some_and(is_on_stack);
+        if entered && !facts.any(remembered.facts) {
+            for fact in remembered.facts {
+                facts.forget(*fact);
             }
-            (true, false) if is_whole => {
-                for fact in *remembered {
-                    facts.set(*fact, false);
-                }
+        }
+        if !inside && is_whole && facts.any(remembered.facts) {
+            for fact in remembered.facts {
+                facts.set(*fact, false);
             }
-            _ => {}
         }
     }
     facts
@@ -210,6 +233,7 @@ mod tests {
                     ..Frame::default()
                 })
                 .collect(),
+            called: None,
             truncated,
         }
     }
@@ -234,6 +258,17 @@ mod tests {
         assert_eq!(cut.get(Fact::WritebackThisInode), Some(true));
         let live = settle(stale, &chain(&["put", "do_writepages"], false));
         assert_eq!(live.get(Fact::WritebackThisInode), Some(true));
+    }
+
+    #[test]
+    fn an_eviction_that_ends_in_a_jump_goes_on() {
+        let frames = ["dput", "ovl_destroy_inode", "destroy_inode", "dentry_kill"];
+        let nested = facts(&[Fact::NestedEviction], &[]);
+        let settled = settle(nested, &chain(&frames, false));
+        assert_eq!(settled.get(Fact::NestedEviction), Some(true));
+        let lost_race = facts(&[], &[Fact::NestedEviction]);
+        let settled = settle(lost_race, &chain(&frames, false));
+        assert_eq!(settled.get(Fact::NestedEviction), Some(false));
     }
 
     #[test]

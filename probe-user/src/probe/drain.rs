@@ -8,7 +8,7 @@ use aya::{
 };
 use probe_common::{
     DURATION_BUCKETS, InFlight, InFlightKey, MarkKind, SampleRecord, SiteCounts, SiteKey,
-    StackRecord, Totals,
+    StackRecord, TaskLocks, Totals,
 };
 
 use super::{Probe, ProbeError};
@@ -103,6 +103,27 @@ impl Probe {
     #[must_use]
     pub fn sample(&self, key: &SiteKey) -> Option<SampleRecord> {
         self.samples.get(key, 0).ok()
+    }
+
+    /// The locks that a thread has taken; `None` if none is known.
+    #[must_use]
+    pub fn locks_of(&self, thread: u32) -> Option<TaskLocks> {
+        self.locks.get(&thread, 0).ok()
+    }
+
+    /// Forgets the locks of threads that have ended: they hold none, but a release was not seen.
+    pub fn forget_locks(&mut self, has_ended: impl Fn(u32) -> bool) {
+        let threads: Vec<u32> = self
+            .locks
+            .keys()
+            .take(WALK_MAX)
+            .filter_map(Result::ok)
+            .filter(|thread| has_ended(*thread))
+            .collect();
+        for thread in threads {
+            // It may have gone by itself.
+            let _ = self.locks.remove(&thread);
+        }
     }
 
     /// Forgets a final put that is over, unless the thread has made another one of the same

@@ -9,10 +9,10 @@ use aya::{
 };
 use probe_common::{
     Calibration, Control, InFlight, InFlightKey, KernelLayout, SampleRecord, SiteCounts, SiteKey,
-    StackRecord, TaskMarks, Totals,
+    StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
-use super::{ProbeError, programs::ATTACH_POINTS};
+use super::{ProbeError, lock_functions::LockFunction, programs::ATTACH_POINTS};
 use crate::report::model::{Attach, Level};
 
 /// The kernel half, built by build.rs.
@@ -27,6 +27,9 @@ const SITES_MAX: usize = 8192;
 /// Tasks that are followed through eviction and writeback at the same time.
 const TASKS_MAX: u32 = 8192;
 
+/// Tasks whose locks are followed at the same time: every task that holds any.
+const LOCKS_MAX: u32 = 16384;
+
 /// How the kernel half is to be loaded.
 pub struct LoadOptions {
     /// The running kernel.
@@ -37,6 +40,8 @@ pub struct LoadOptions {
     pub attach: Attach,
     /// Whether the kernel counts the hits that it skips of programs on kprobes.
     pub counts_kprobe_misses: bool,
+    /// The functions that take and release locks and are to be followed, none to follow no locks.
+    pub lock_functions: Vec<&'static LockFunction>,
     /// Whether the programs log what they do.
     pub debug: bool,
 }
@@ -56,6 +61,7 @@ pub struct Probe {
     pub(super) samples: HashMap<MapData, SiteKey, SampleRecord>,
     pub(super) events: RingBuf<MapData>,
     pub(super) tasks: HashMap<MapData, u32, TaskMarks>,
+    pub(super) locks: HashMap<MapData, u32, TaskLocks>,
     pub(super) in_flight: HashMap<MapData, InFlightKey, InFlight>,
     pub(super) totals: PerCpuArray<MapData, Totals>,
 }
@@ -70,15 +76,18 @@ impl Probe {
         let evictions_only = u32::from(options.level == Level::Evictions);
         let log_level: u8 = if options.debug { u8::MAX } else { 0 };
         let sites = sites_max();
+        let tracks_locks = !options.lock_functions.is_empty();
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("LAYOUT", &options.layout, true)
             .override_global("EVICTIONS_ONLY", &evictions_only, true)
+            .override_global("TRACK_LOCKS", &u32::from(tracks_locks), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("SITES", sites)
             .map_max_entries("STACKS", sites)
             .map_max_entries("SAMPLES", sites)
             .map_max_entries("TASKS", TASKS_MAX)
+            .map_max_entries("LOCKS", if tracks_locks { LOCKS_MAX } else { 1 })
             .load(OBJECT)
             .map_err(|error| ProbeError::Object(Box::new(error)))?;
         // The maps first: what is not there must not be noticed when probes are on.
@@ -90,9 +99,11 @@ impl Probe {
             samples: take(&mut ebpf, "SAMPLES")?,
             events: take(&mut ebpf, "EVENTS")?,
             tasks: take(&mut ebpf, "TASKS")?,
+            locks: take(&mut ebpf, "LOCKS")?,
             in_flight: take(&mut ebpf, "IN_FLIGHT")?,
             totals: take(&mut ebpf, "TOTALS")?,
-            counts_misses: options.attach == Attach::Fentry || options.counts_kprobe_misses,
+            counts_misses: options.counts_kprobe_misses
+                || options.attach == Attach::Fentry && !tracks_locks,
             attached: Vec::new(),
             ebpf,
         };
@@ -102,6 +113,12 @@ impl Probe {
                 Btf::from_sys_fs().map_err(|error| ProbeError::Object(Box::new(error.into())))?,
             ),
         };
+        // What is taken before a put must be followed before the put is.
+        for function in &options.lock_functions {
+            for program in function.programs() {
+                probe.attach_program(program, function.name, None)?;
+            }
+        }
         for point in ATTACH_POINTS.iter().filter(|point| point.at(options.level)) {
             let programs = point.programs(options.attach);
             // The entry last: kprobes on a function run newest first (`add_new_kprobe()`,
@@ -129,16 +146,22 @@ impl Probe {
             .ebpf
             .program_mut(name)
             .ok_or(ProbeError::Mismatch(name))?;
-        load(program, function, types).map_err(|error| ProbeError::Refused {
-            program: name,
-            cause: describe(&error),
-        })?;
+        // A program on locks is attached to many functions, and loaded once.
+        let is_new = !self.attached.contains(&name);
+        if is_new {
+            load(program, function, types).map_err(|error| ProbeError::Refused {
+                program: name,
+                cause: describe(&error),
+            })?;
+        }
         attach(program, function).map_err(|error| ProbeError::NotAttached {
             program: name,
             function,
             cause: describe(&error),
         })?;
-        self.attached.push(name);
+        if is_new {
+            self.attached.push(name);
+        }
         Ok(())
     }
 

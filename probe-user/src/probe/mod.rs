@@ -3,6 +3,7 @@
 mod calibrate;
 mod drain;
 mod load;
+mod lock_functions;
 mod programs;
 
 use thiserror::Error;
@@ -11,6 +12,7 @@ pub use self::{
     calibrate::calibrate,
     drain::{Eviction, Snapshot},
     load::{LoadOptions, Probe},
+    lock_functions::LockFunction,
     programs::{ATTACH_POINTS, AttachPoint},
 };
 

@@ -48,6 +48,11 @@ impl Losses {
             ),
             gap(self.marks_full, "entries not followed: nested too deeply"),
             gap(self.no_stack, "calls for which the kernel gave no stack"),
+            gap(self.locks_full, "locks not followed for want of room"),
+            detail(
+                self.locks_stale,
+                "locks left out whose release was not seen",
+            ),
             detail(
                 self.samples_full,
                 "sites without an example for want of room",

@@ -66,6 +66,8 @@ pub struct Kernel {
 pub enum LockSource {
     /// lockdep's `held_locks`: every lock, by class.
     Lockdep,
+    /// What tasks were seen to take and release (`--track-locks`), since the probes were attached.
+    Tracking,
     /// Owner fields of the locks that eviction meets, held for write.
     Owners,
 }
@@ -89,9 +91,58 @@ pub struct Capture {
     pub complete: bool,
     /// Why the picture is not complete, one sentence each.
     pub incomplete_because: Vec<String>,
+    /// How locks were followed, with `--track-locks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_tracking: Option<LockTracking>,
     /// The workload of `lastref run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+}
+
+/// How locks were followed. Those that were taken before the probes were attached, and those
+/// that no probe sees (spinlocks; a percpu-rwsem for read, which is taken inline), are unknown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+pub struct LockTracking {
+    /// The functions that were watched.
+    pub functions: Vec<String>,
+    /// What lockdep says of the same calls, where the kernel has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockdep: Option<LockAgreement>,
+}
+
+/// The mutexes and rwsems held at example calls, by lockdep and by what was followed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+pub struct LockAgreement {
+    /// Calls that were compared.
+    pub calls: u64,
+    /// Locks that both know, held the same way.
+    pub same: u64,
+    /// Locks that only lockdep knows, or knows to be held otherwise: each with its number.
+    pub only_lockdep: BTreeMap<String, u64>,
+    /// Locks that lockdep does not know so.
+    pub only_tracking: BTreeMap<String, u64>,
+}
+
+impl LockAgreement {
+    /// The numbers in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let only = |source: &str, locks: &BTreeMap<String, u64>| {
+            let number: u64 = locks.values().sum();
+            let names: Vec<&str> = locks.keys().map(String::as_str).collect();
+            match number {
+                0 => format!("none only by {source}"),
+                _ => format!("{number} only by {source} ({})", names.join("; ")),
+            }
+        };
+        format!(
+            "{} calls compared: {} locks known the same, {}, {}",
+            self.calls,
+            self.same,
+            only("lockdep", &self.only_lockdep),
+            only("tracking", &self.only_tracking)
+        )
+    }
 }
 
 /// What is watched, and paid for.
@@ -177,6 +228,12 @@ pub struct Losses {
     pub exits_missed: u64,
     /// Calls for which the kernel gave no stack.
     pub no_stack: u64,
+    /// Locks that were not followed: too many of one task, or of all tasks.
+    #[serde(default)]
+    pub locks_full: u64,
+    /// Locks whose release was not seen; noticed by their owner fields, and left out.
+    #[serde(default)]
+    pub locks_stale: u64,
 }
 
 /// All final puts in numbers.
@@ -236,6 +293,10 @@ pub struct Site {
     pub counts: Counts,
     /// The chain, `iput`'s caller first.
     pub frames: Vec<Frame>,
+    /// What the innermost frame called, where that was not `iput` itself but a function that ended
+    /// in a jump to it, perhaps over others, and so has no frame. Not part of the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// True if the chain may go on: the kernel's limit on stack depth was reached, or a
     /// kretprobe's trampoline hid what is further out (up to 5.14).
     #[serde(default)]
@@ -430,10 +491,38 @@ pub struct Work {
 /// A held lock.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
 pub struct Lock {
-    /// Its class, as lockdep names it.
+    /// Its class, as lockdep names it. By tracking, the field that it is (`inode.i_rwsem`) or
+    /// the variable (`trace_types_lock`); empty if neither is known.
     pub class: String,
-    /// `write`, `read` or `recursive-read`.
+    /// `write`, `read` or `recursive-read`. A mutex is held for write.
     pub mode: String,
+    /// `mutex`, `rwsem` or `percpu-rwsem`, by tracking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whose field it is, by tracking: this inode's or superblock's, or another one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
+    /// The function that took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
+}
+
+impl Lock {
+    /// The lock in a few words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut words = match (self.class.as_str(), &self.kind) {
+            ("", Some(kind)) => format!("a {kind}"),
+            (class, _) => format!("`{class}`"),
+        };
+        if let Some(whole) = &self.part_of {
+            words = format!("{words} of {whole}");
+        }
+        if let Some(function) = &self.taken_by {
+            words = format!("{words}, taken by `{function}`");
+        }
+        words
+    }
 }
 
 /// A final put that was still inside when the report was made.
@@ -454,4 +543,7 @@ pub struct StuckCall {
     /// What it waits on, if its stack tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// The lock that it waits for and holds itself, as far as locks were followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_lock: Option<Lock>,
 }

@@ -1,7 +1,10 @@
-//! The rules for people: the table, and one rule in full.
+//! The rules for people: the table, one rule in full, and all of them as a document.
+
+mod markdown;
 
 use super::page::{Page, Style};
-use crate::hazard::{RULES, Rule};
+use crate::hazard::rules::{Accounts, RULES, Rule};
+pub use markdown::markdown;
 
 /// Every rule in a line or two, by severity.
 #[must_use]
@@ -32,23 +35,37 @@ pub fn explain(rule: &Rule, colour: bool) -> String {
     for case in rule.cases {
         page.field(case.severity.name(), &format!("when {}", case.when));
     }
-    page.field("why", rule.why);
-    page.field("way out", rule.way_out);
-    let facts: Vec<&str> = rule
-        .accounts_for
-        .facts
-        .iter()
-        .map(|fact| fact.name())
-        .collect();
-    page.field("explains", &facts.join(", "));
-    let locks: Vec<&str> = rule
-        .accounts_for
-        .locks
-        .iter()
-        .map(|lock| lock.class)
-        .collect();
-    page.field("and locks", &locks.join(", "));
+    for (label, text) in paragraphs(rule) {
+        page.field(label, &text);
+    }
     page.finish()
+}
+
+/// What is to be said of a rule, each with its label; the page and the document have the same.
+fn paragraphs(rule: &Rule) -> Vec<(&'static str, String)> {
+    let mut paragraphs = vec![
+        ("meaning", rule.means.to_owned()),
+        ("why", rule.why.to_owned()),
+    ];
+    for said in rule.says {
+        let text = format!("\"{}\" ({})", said.words, said.place);
+        paragraphs.push(("kernel says", text));
+    }
+    paragraphs.push(("seen in", rule.seen_in.to_owned()));
+    paragraphs.push(("way out", rule.way_out.to_owned()));
+    paragraphs.push(("expected", rule.expected_when.to_owned()));
+    let Accounts { facts, locks } = &rule.accounts_for;
+    let names = facts.iter().map(|fact| fact.name());
+    let classes = locks.iter().map(|lock| lock.class);
+    for (label, all) in [
+        ("explains", names.collect::<Vec<_>>()),
+        ("and locks", classes.collect()),
+    ] {
+        if !all.is_empty() {
+            paragraphs.push((label, all.join(", ")));
+        }
+    }
+    paragraphs
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) fn empty() -> Report {
             filesystems: Vec::new(),
             complete: true,
             incomplete_because: Vec::new(),
+            lock_tracking: None,
             workload: None,
         },
         losses: Losses {
@@ -89,6 +90,7 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
             ..Counts::default()
         },
         frames: vec![frame("dput"), frame("do_unlinkat")],
+        called: None,
         truncated: false,
         contexts: vec![Context {
             severity,
@@ -126,10 +128,12 @@ fn example() -> Example {
             Lock {
                 class: "(wq_completion)writeback".into(),
                 mode: "write".into(),
+                ..Lock::default()
             },
             Lock {
                 class: "&sbi->cp_rwsem".into(),
                 mode: "read".into(),
+                ..Lock::default()
             },
         ],
         held_locks_left_out: 0,
@@ -181,6 +185,7 @@ fn deadlock() -> Site {
             .map(String::from)
             .to_vec(),
         waits_for: Some("writeback of the inode (I_SYNC)".into()),
+        own_lock: None,
     }];
     let counts = Counts {
         final_puts: 3,
@@ -208,6 +213,7 @@ fn deadlock() -> Site {
         severity: Severity::Deadlock,
         counts: counts.clone(),
         frames,
+        called: Some("d_delete".into()),
         truncated: true,
         contexts: vec![Context {
             severity: Severity::Deadlock,

@@ -185,12 +185,25 @@ fn capture(page: &mut Page, report: &Report) {
     );
     let locks = match report.kernel.lock_source {
         LockSource::Lockdep => "lockdep: every held lock, by class",
+        LockSource::Tracking => {
+            "tracking: mutexes and rwsems that were seen to be taken; others are unknown"
+        }
         LockSource::Owners => {
             "owner fields of i_rwsem, invalidate_lock and s_umount, held for write; no others"
         }
     };
     page.field("locks from", locks);
-    page.field("source lines", &report.kernel.debug_information.join("; "));
+    if let Some(tracking) = &capture.lock_tracking {
+        let number = tracking.functions.len() as u64;
+        page.field(
+            "followed",
+            &format!("{} that take or release locks", count(number, "function")),
+        );
+        if let Some(agreement) = &tracking.lockdep {
+            page.field("vs lockdep", &agreement.sentence());
+        }
+    }
+    page.field("sources", &report.kernel.debug_information.join("; "));
     if report.losses.probe_hits_missed.is_none() {
         page.field(
             "unknown",

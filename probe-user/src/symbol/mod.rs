@@ -17,7 +17,10 @@ use self::{
     modules::Modules,
 };
 use crate::{
-    kernel::symbols::{Function, Symbols},
+    kernel::{
+        symbols::{Function, Symbols},
+        text::KernelText,
+    },
     report::model::Frame,
 };
 
@@ -28,6 +31,8 @@ pub struct Symbolizer {
     symbols: Symbols,
     modules: Modules,
     debug_info: DebugInfo,
+    /// The kernel's code, if it may be read.
+    text: Option<KernelText>,
     /// Whether frames keep their addresses.
     addresses: bool,
     cache: HashMap<u64, Frame>,
@@ -45,6 +50,7 @@ impl Symbolizer {
             symbols,
             modules: Modules::from_kernel(),
             debug_info: DebugInfo::find(vmlinux),
+            text: KernelText::open().ok(),
             addresses,
             cache: HashMap::new(),
             may_reread: true,
@@ -97,6 +103,33 @@ impl Symbolizer {
     pub fn function_name(&mut self, address: u64) -> Option<String> {
         // One byte on, and the address after which that instruction ends is inside.
         self.frame(address.wrapping_add(1)).function
+    }
+
+    /// The function that the call before a return address called, if that was a direct call and the
+    /// kernel shows its code. It need not have a frame: it may have ended in a jump.
+    #[must_use]
+    pub fn called_function(&mut self, return_address: u64) -> Option<String> {
+        let target = self.text.as_mut()?.callee(return_address)?;
+        let name = self.function_name(target)?;
+        // A call may enter the padding before a function (arch/x86/kernel/callthunks.c), and an
+        // indirect one goes through a thunk.
+        let name = name.strip_prefix("__pfx_").unwrap_or(&name).to_owned();
+        (!name.starts_with("__x86_indirect_thunk") && !name.starts_with("__SCT__")).then_some(name)
+    }
+
+    /// The function that made a call, by the call's return address; `None` if a kretprobe hides
+    /// it.
+    #[must_use]
+    pub fn caller_name(&mut self, return_address: u64) -> Option<String> {
+        self.frame(return_address)
+            .function
+            .filter(|name| !is_return_trampoline(name))
+    }
+
+    /// The name of the variable that begins at `address`.
+    #[must_use]
+    pub fn variable_name(&self, address: u64) -> Option<&str> {
+        self.symbols.variable_at(address)
     }
 
     fn frame(&mut self, address: u64) -> Frame {
@@ -226,6 +259,7 @@ ffffffffc0300000 t bpf_trampoline_6442\t[bpf]
                 module("gone", 0xffff_ffff_c020_0000, 0xffff_ffff_c020_1000),
             ]),
             debug_info: DebugInfo::none(),
+            text: None,
             addresses,
             cache: HashMap::new(),
             may_reread: false,

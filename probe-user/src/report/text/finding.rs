@@ -167,7 +167,7 @@ fn locks(example: &Example) -> String {
     let mut locks: Vec<String> = example
         .held_locks
         .iter()
-        .map(|lock| format!("{} ({})", lock.class, lock.mode))
+        .map(|lock| format!("{} ({})", lock.describe(), lock.mode))
         .collect();
     if example.held_locks_left_out > 0 {
         locks.push(format!("{} more", example.held_locks_left_out));

@@ -12,6 +12,12 @@ const LINE_FRAMES: usize = 4;
 /// The chain of a site, `iput`'s caller first, with source lines where they are known.
 pub fn chain(page: &mut Page, site: &Site) {
     page.field("stack", "iput(), called by");
+    if let Some(function) = &site.called {
+        page.verbatim(
+            INDENT,
+            &format!("{function} (no frame: it ended in a jump)"),
+        );
+    }
     for frame in &site.frames {
         for inlined in &frame.inlined {
             let Inlined { function, source } = inlined;

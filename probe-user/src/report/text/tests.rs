@@ -34,7 +34,7 @@ fn a_finding_has_all_that_is_known_in_its_order() {
         "  inode       123, i_nlink 0, i_state 0x82, i_count 1; the task writes inode 123",
         "  task        kworker/u4:1, process 12, thread 12",
         "  worker      wb_workfn on workqueue writeback (WQ_UNBOUND, WQ_MEM_RECLAIM)",
-        "  locks       (wq_completion)writeback (write), &sbi->cp_rwsem (read)",
+        "  locks       `(wq_completion)writeback` (write), `&sbi->cp_rwsem` (read)",
         "  stack left  11872 bytes",
         "  facts       kthread, writeback_this_inode",
         "  unknown     rcu_reader",
