@@ -8,6 +8,7 @@ use std::fmt;
 use probe_common::{Fact, Facts};
 
 use super::Call;
+use super::filesystems::FilesystemGroup;
 use super::frames::FrameGroup;
 use super::locks::{self, LockPattern};
 use crate::report::model::{Example, Lock};
@@ -25,6 +26,8 @@ pub enum Condition {
     Chain(&'static FrameGroup),
     /// A function of the group made the put.
     Caller(&'static FrameGroup),
+    /// The inode is of a filesystem of the group.
+    Filesystem(&'static FilesystemGroup),
     /// A lock is held that no design accounts for.
     HeldLock,
     /// A call was still inside after the threshold.
@@ -81,6 +84,11 @@ impl Condition {
             }
             Self::Chain(group) => frame(call.chain, group),
             Self::Caller(group) => frame(&call.chain[..call.chain.len().min(CALLER_FRAMES)], group),
+            Self::Filesystem(group) => {
+                let name = &call.example?.inode.filesystem;
+                let found = group.names.contains(&name.as_str());
+                found.then(|| vec![format!("The inode is {}: {name}.", group.what)])
+            }
             Self::HeldLock => held_locks(call, accounted),
             Self::Stuck => {
                 let longest = call.stuck.iter().map(|stuck| stuck.age_ms).max()?;
@@ -208,6 +216,7 @@ impl fmt::Display for Condition {
             Self::Fact(fact) => f.write_str(fact.name()),
             Self::Chain(group) => write!(f, "{} in the chain", group.what),
             Self::Caller(group) => write!(f, "put by {}", group.what),
+            Self::Filesystem(group) => write!(f, "the inode is {}", group.what),
             Self::HeldLock => f.write_str("a held lock that no design accounts for"),
             Self::Stuck => f.write_str("still inside after --stuck-after"),
             Self::WaitsForOwnLock => f.write_str("waiting for a lock that the same task holds"),

@@ -6,6 +6,7 @@
 //! `deadlock` is judged on all facts: no design excuses it.
 
 pub mod condition;
+pub mod filesystems;
 pub mod frames;
 pub mod locks;
 pub mod rules;

@@ -12,11 +12,11 @@ mod writeback;
 use probe_common::Fact;
 
 use super::condition::Condition::{
-    self, All, Any, Caller, Chain, Despite, HeldLock, InFlight, LongestAtLeast, Not, Slept, Stuck,
-    WaitsForOwnLock,
+    self, All, Any, Caller, Chain, Despite, Filesystem, HeldLock, InFlight, LongestAtLeast, Not,
+    Slept, Stuck, WaitsForOwnLock,
 };
-use super::frames;
 use super::locks::{LockPattern, any_mode};
+use super::{filesystems, frames};
 use crate::report::model::Severity;
 
 /// The longest that reclaim ever throttles itself for writeback, `HZ/10` (mm/vmscan.c,
@@ -56,6 +56,7 @@ pub const RULES: &[Rule] = &[
     locks::DCACHE_PUT,
     eviction::MOUNT_UNMOUNT,
     worker::DELAYED_FPUT,
+    eviction::NOTHING_BEHIND,
     writeback::BY_SOMEBODY_ELSE,
     worker::WORK_ITEM,
     worker::KTHREAD,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::rules::{RECLAIM_SLEEP_MS, SLOW_EVICTION_MS};
 use super::*;
 use crate::kernel::symbols::plain_name;
-use crate::report::model::{Lock, Work};
+use crate::report::model::{InodeExample, Lock, Work};
 
 /// A call under construction.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,7 @@ struct Case {
     in_flight: u64,
     stuck: Vec<&'static str>,
     own_lock: Option<Lock>,
+    filesystem: &'static str,
 }
 
 impl Case {
@@ -64,6 +65,10 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
             workqueue: "lab".into(),
             flags: Vec::new(),
         }),
+        inode: InodeExample {
+            filesystem: case.filesystem.into(),
+            ..InodeExample::default()
+        },
         written_ino: Some(7),
         stack_left_bytes: Some(1500),
         ..Example::default()
@@ -235,6 +240,31 @@ fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {
         (
             with(&[Kswapd], &["lab_put", "lab_evict", "prune_dcache_sb"]),
             vec![("reclaim-not-dcache", Risky)],
+        ),
+        // A socket has nothing to evict; a file has, and sleeping is forbidden for both.
+        (
+            Case {
+                filesystem: "sockfs",
+                ..with(
+                    &[MemReclaimWorker, WorkqueueWorker, Nofs, Noio, Memalloc],
+                    &["dentry_kill"],
+                )
+            },
+            vec![("nothing-to-evict", Expected), ("worker", Expected)],
+        ),
+        (
+            Case {
+                filesystem: "nfs4",
+                ..with(&[MemReclaimWorker, Nofs], &["dentry_kill"])
+            },
+            vec![("mem-reclaim-worker", Risky), ("nofs-scope", Risky)],
+        ),
+        (
+            Case {
+                filesystem: "pipefs",
+                ..with(&[Nofs, PreemptDisabled], &["dentry_kill"])
+            },
+            vec![("atomic-context", Unsafe), ("nothing-to-evict", Expected)],
         ),
         // No design hides what is unsafe, or a scope that reclaim would have respected.
         (
@@ -628,6 +658,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 in_flight: slept,
                 stuck,
                 own_lock: None,
+                filesystem: "",
             },
         )
 }

@@ -43,9 +43,10 @@ impl FentryObstacle {
     }
 }
 
-/// What speaks against attaching by trampoline on this kernel, if anything does.
+/// What speaks against attaching by trampoline on this kernel, if anything does. `preemptible` says
+/// whether tasks are preempted in the kernel.
 #[must_use]
-pub fn fentry_obstacle(symbols: &Symbols) -> Option<FentryObstacle> {
+pub fn fentry_obstacle(symbols: &Symbols, preemptible: bool) -> Option<FentryObstacle> {
     // kernel/bpf/trampoline.c and kernel/trace/ftrace.c; both are stubs in a header where they
     // are not built.
     let supported =
@@ -60,15 +61,6 @@ pub fn fentry_obstacle(symbols: &Symbols) -> Option<FentryObstacle> {
     if symbols.contains("tasks_rcu_exit_srcu") {
         return Some(FentryObstacle::Unsafe(
             "this kernel can deadlock when a BPF trampoline is freed (it has tasks_rcu_exit_srcu)",
-        ));
-    }
-    // A program runs preemptible there for long enough that another task on the same CPU comes to
-    // the same program, which the kernel then skips (kernel/bpf/trampoline.c,
-    // __bpf_prog_enter_recur()); kprobes run with preemption disabled.
-    if symbols.contains("rt_spin_lock") {
-        return Some(FentryObstacle::Lossy(
-            "this kernel is PREEMPT_RT, where a trampoline's program can be preempted and then \
-             misses the calls of other tasks",
         ));
     }
     // The marker above is data. `init_task` is data that every kernel has.
@@ -86,14 +78,27 @@ pub fn fentry_obstacle(symbols: &Symbols) -> Option<FentryObstacle> {
              __bpf_tramp_image_put_rcu)",
         ));
     }
+    // A trampoline's program can then be preempted, and the kernel skips it for every other task
+    // that comes to it on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur());
+    // kprobes run with preemption disabled.
+    if preemptible {
+        return Some(FentryObstacle::Lossy(
+            "this kernel preempts tasks in kernel code, where a trampoline's program then misses \
+             the calls of other tasks",
+        ));
+    }
     None
 }
 
 /// Decides how probes are attached, and says why. A wish is obeyed; the reason says when that is
 /// dangerous.
 #[must_use]
-pub fn choose_attach(requested: AttachChoice, symbols: &Symbols) -> (Attach, String) {
-    match (requested, fentry_obstacle(symbols)) {
+pub fn choose_attach(
+    requested: AttachChoice,
+    symbols: &Symbols,
+    preemptible: bool,
+) -> (Attach, String) {
+    match (requested, fentry_obstacle(symbols, preemptible)) {
         (AttachChoice::Kprobe, _) => (Attach::Kprobe, "as requested".into()),
         (AttachChoice::Fentry, None) => (Attach::Fentry, "as requested".into()),
         (AttachChoice::Fentry, Some(obstacle)) => (
@@ -200,21 +205,29 @@ mod tests {
             ),
         ];
         for (name, symbols, attach, word) in cases {
-            let (chosen, reason) = choose_attach(AttachChoice::Auto, symbols);
+            let (chosen, reason) = choose_attach(AttachChoice::Auto, symbols, false);
             assert_eq!(chosen, *attach, "{name}");
             assert!(reason.contains(word), "{name}: {reason}");
         }
     }
 
     #[test]
+    fn auto_takes_kprobes_where_trampolines_miss_calls() {
+        let safe = symbols(&[TRAMPOLINES, &[PUT]]);
+        let (chosen, reason) = choose_attach(AttachChoice::Auto, &safe, true);
+        assert_eq!(chosen, Attach::Kprobe);
+        assert!(reason.contains("preempts"), "{reason}");
+    }
+
+    #[test]
     fn a_wish_is_obeyed_with_a_warning() {
         let dangerous = symbols(&[TRAMPOLINES, &[PUT, SRCU]]);
-        let (chosen, reason) = choose_attach(AttachChoice::Fentry, &dangerous);
+        let (chosen, reason) = choose_attach(AttachChoice::Fentry, &dangerous, false);
         assert_eq!(chosen, Attach::Fentry);
         assert!(reason.contains("although"), "{reason}");
         assert!(reason.contains("deadlock"), "{reason}");
         assert_eq!(
-            choose_attach(AttachChoice::Kprobe, &dangerous),
+            choose_attach(AttachChoice::Kprobe, &dangerous, false),
             (Attach::Kprobe, "as requested".into())
         );
     }

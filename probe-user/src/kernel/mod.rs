@@ -6,6 +6,7 @@ pub mod features;
 pub mod inode_state;
 pub mod layout;
 pub mod lock_fields;
+pub mod preemption;
 pub mod privileges;
 pub mod symbols;
 pub mod text;

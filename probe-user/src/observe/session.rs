@@ -22,7 +22,7 @@ use crate::{
         features::{self, AttachChoice},
         layout::{self, LayoutError},
         lock_fields::{LockFields, LockMaps},
-        privileges,
+        preemption, privileges,
         symbols::{Symbols, SymbolsError, plain_name},
     },
     probe::{self, LoadOptions, LockFunction, Probe, ProbeError, Snapshot},
@@ -149,7 +149,9 @@ impl Session {
         let btf = Btf::from_kernel()?;
         let symbols = Symbols::from_kallsyms()?;
         let resolved = layout::resolve(&btf, &symbols)?;
-        let (attach, attach_reason) = features::choose_attach(options.attach, &symbols);
+        let preemptible = preemption::is_preemptible(&symbols).unwrap_or(false);
+        let (attach, attach_reason) =
+            features::choose_attach(options.attach, &symbols, preemptible);
         let lock_functions = if options.track_locks {
             LockFunction::on(&symbols)
         } else {

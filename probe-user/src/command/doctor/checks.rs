@@ -9,6 +9,7 @@ mod kernel;
 use lastref::kernel::btf::{Btf, BtfError};
 use lastref::kernel::features::{self, AttachChoice};
 use lastref::kernel::layout::{self, LayoutError, Resolved};
+use lastref::kernel::preemption;
 use lastref::kernel::symbols::{Symbols, SymbolsError};
 use lastref::report::model::Attach;
 
@@ -30,6 +31,11 @@ struct Host {
     attach: Option<(Attach, String)>,
 }
 
+/// Whether tasks are preempted in the kernel, as far as that can be told.
+fn is_preemptible(symbols: &Symbols) -> bool {
+    preemption::is_preemptible(symbols).unwrap_or(false)
+}
+
 impl Host {
     fn new() -> Self {
         let symbols = Symbols::from_kallsyms();
@@ -38,10 +44,9 @@ impl Host {
             (Ok(btf), Ok(symbols)) => Some(layout::resolve(btf, symbols)),
             _ => None,
         };
-        let attach = symbols
-            .as_ref()
-            .ok()
-            .map(|symbols| features::choose_attach(AttachChoice::Auto, symbols));
+        let attach = symbols.as_ref().ok().map(|symbols| {
+            features::choose_attach(AttachChoice::Auto, symbols, is_preemptible(symbols))
+        });
         Self {
             symbols,
             btf,

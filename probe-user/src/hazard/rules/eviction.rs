@@ -4,8 +4,8 @@
 use probe_common::Fact;
 
 use super::{
-    Accounts, All, Any, Chain, IN_RECLAIM, LongestAtLeast, Rule, SLOW_EVICTION_MS, Severity, Stuck,
-    any_mode, case, frames, is, words,
+    Accounts, All, Any, Chain, Filesystem, IN_RECLAIM, LongestAtLeast, Rule, SLOW_EVICTION_MS,
+    Severity, Stuck, any_mode, case, filesystems, frames, is, words,
 };
 
 pub const FREEING: Rule = Rule {
@@ -166,4 +166,44 @@ pub const MOUNT_UNMOUNT: Rule = Rule {
               (history:victim-nfs-umount-2023).",
     way_out: "Nothing to do.",
     expected_when: "Always.",
+};
+
+pub const NOTHING_BEHIND: Rule = Rule {
+    id: "nothing-to-evict",
+    title: "By design: an inode with nothing behind it",
+    means: "A socket's or a pipe's inode is put in a scope or by a worker where an eviction would be \
+            dangerous; this one has nothing to write, to truncate or to wait for.",
+    cases: &[case(
+        Severity::Expected,
+        All(&[
+            Any(&[
+                is(Fact::Nofs),
+                is(Fact::Noio),
+                is(Fact::Memalloc),
+                is(Fact::MemReclaimWorker),
+            ]),
+            Filesystem(&filesystems::NOTHING_BEHIND),
+        ]),
+    )],
+    accounts_for: Accounts {
+        facts: &[
+            Fact::Nofs,
+            Fact::Noio,
+            Fact::Memalloc,
+            Fact::MemReclaimWorker,
+        ],
+        locks: &[],
+    },
+    why: "Network filesystems and block devices shut sockets down from their own workers, in scopes \
+          without I/O (net/sunrpc/xprtsock.c, xs_reset_transport()). The eviction of such an inode \
+          frees memory through RCU (net/socket.c, sockfs_ops; fs/pipe.c, pipefs_ops): it enters no \
+          filesystem, starts no I/O and allocates nothing.",
+    says: &[words(
+        "Free with RCU, since the xattr might still get accessed by the hash compare function",
+        "fs/xattr.c, simple_xattrs_free()",
+    )],
+    seen_in: "None is on record.",
+    way_out: "Nothing to do.",
+    expected_when: "Always, as far as these scopes and queues go; where sleeping is forbidden, \
+                    iput() is forbidden for these inodes, too.",
 };

@@ -7,7 +7,7 @@ use lastref::symbol::debug_info::{DebugInfo, DebugState};
 use probe_common::ABSENT;
 
 use super::super::diagnosis::Check;
-use super::Host;
+use super::{Host, is_preemptible};
 
 const KERNEL: &str = "kernel";
 
@@ -81,7 +81,7 @@ pub fn kprobes(host: &Host) -> Vec<Check> {
 pub fn fentry(host: &Host) -> Vec<Check> {
     by_symbols(host, |symbols| {
         const NAME: &str = "fentry";
-        let check = match features::fentry_obstacle(symbols) {
+        let check = match features::fentry_obstacle(symbols, is_preemptible(symbols)) {
             None => Check::ok(KERNEL, NAME, "usable, and safe to detach"),
             Some(obstacle) => Check::bad(
                 KERNEL,
