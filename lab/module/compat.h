@@ -4,6 +4,9 @@
 #define LAB_COMPAT_H
 
 #include <linux/backing-dev.h>
+#include <linux/bio.h>
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/shrinker.h>
@@ -168,6 +171,120 @@ static inline int lab_write_dirty_pages(struct address_space *mapping,
 	return write_cache_pages(mapping, wbc, lab_write_one, NULL);
 }
 #endif
+
+/* A disk comes with its queue from 5.14, and with limits from 6.9. */
+#if LAB_FROM(5, 14)
+static inline struct gendisk *lab_disk_alloc(struct blk_mq_tag_set *tags)
+{
+#if LAB_FROM(6, 9)
+	return blk_mq_alloc_disk(tags, NULL, NULL);
+#else
+	return blk_mq_alloc_disk(tags, NULL);
+#endif
+}
+
+#if LAB_FROM(5, 19)
+#define lab_disk_free(disk) put_disk(disk)
+#else
+#define lab_disk_free(disk) blk_cleanup_disk(disk)
+#endif
+#else
+static inline struct gendisk *lab_disk_alloc(struct blk_mq_tag_set *tags)
+{
+	struct request_queue *queue = blk_mq_init_queue(tags);
+	struct gendisk *disk;
+
+	if (IS_ERR(queue))
+		return ERR_CAST(queue);
+	disk = alloc_disk(0);
+	if (!disk) {
+		blk_cleanup_queue(queue);
+		return ERR_PTR(-ENOMEM);
+	}
+	disk->queue = queue;
+	return disk;
+}
+
+static inline void lab_disk_free(struct gendisk *disk)
+{
+	blk_cleanup_queue(disk->queue);
+	put_disk(disk);
+}
+#endif
+
+/* add_disk() can fail from 5.15. */
+static inline int lab_disk_add(struct gendisk *disk)
+{
+#if LAB_FROM(5, 15)
+	return add_disk(disk);
+#else
+	add_disk(disk);
+	return 0;
+#endif
+}
+
+/* A disk driven by ->submit_bio, which returned a cookie before 5.16. */
+#if LAB_FROM(5, 14)
+static inline struct gendisk *lab_disk_alloc_bio(void)
+{
+#if LAB_FROM(6, 9)
+	return blk_alloc_disk(NULL, NUMA_NO_NODE);
+#else
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	return disk ? disk : ERR_PTR(-ENOMEM);
+#endif
+}
+#else
+static inline struct gendisk *lab_disk_alloc_bio(void)
+{
+	struct request_queue *queue = blk_alloc_queue(NUMA_NO_NODE);
+	struct gendisk *disk;
+
+	if (!queue)
+		return ERR_PTR(-ENOMEM);
+	disk = alloc_disk(0);
+	if (!disk) {
+		blk_cleanup_queue(queue);
+		return ERR_PTR(-ENOMEM);
+	}
+	disk->queue = queue;
+	disk->flags |= GENHD_FL_EXT_DEVT;
+	return disk;
+}
+#endif
+
+/* A bio names its block device from 5.12, and its disk before. */
+#if LAB_FROM(5, 12)
+#define lab_bio_disk(bio) ((bio)->bi_bdev->bd_disk)
+#else
+#define lab_bio_disk(bio) ((bio)->bi_disk)
+#endif
+
+#if LAB_FROM(5, 16)
+#define LAB_SUBMIT_RETURN void
+#define LAB_SUBMITTED
+#else
+#define LAB_SUBMIT_RETURN blk_qc_t
+#define LAB_SUBMITTED BLK_QC_T_NONE
+#endif
+
+/* A bio names its block device from 5.12, and gets it with its operation from 5.18. */
+static inline void lab_bio_init_write(struct bio *bio, struct gendisk *disk, struct bio_vec *vector)
+{
+#if LAB_FROM(5, 18)
+	bio_init(bio, disk->part0, vector, 1, REQ_OP_WRITE);
+#else
+	bio_init(bio, vector, 1);
+#if LAB_FROM(5, 12)
+	bio_set_dev(bio, disk->part0);
+#else
+	bio->bi_disk = disk;
+	bio_associate_blkg(bio);
+#endif
+	bio->bi_opf = REQ_OP_WRITE;
+#endif
+}
 
 /* Shrinkers are allocated by the kernel from 6.7, and named from 6.0. */
 #if LAB_FROM(6, 7)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The debugfs files: "run" starts a scenario, "scenarios" lists them. */
+/* The debugfs files: "run" starts a scenario (NAME COUNT [PATH]), "scenarios" lists them. */
 #include <linux/debugfs.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -12,6 +12,12 @@
 
 static struct dentry *lab_directory;
 static unsigned long lab_busy;
+static char lab_run_path[64];
+
+const char *lab_path(void)
+{
+	return lab_run_path;
+}
 
 static int lab_run_counted(const struct lab_scenario *scenario, unsigned int count)
 {
@@ -52,7 +58,7 @@ static const struct lab_scenario *lab_find(const char *name)
 static ssize_t lab_run_write(struct file *file, const char __user *from, size_t size, loff_t *pos)
 {
 	const struct lab_scenario *scenario;
-	char line[64], name[33];
+	char line[128], name[33], path[sizeof(lab_run_path)] = "";
 	unsigned int count;
 	int result;
 
@@ -61,7 +67,7 @@ static ssize_t lab_run_write(struct file *file, const char __user *from, size_t 
 	if (copy_from_user(line, from, size))
 		return -EFAULT;
 	line[size] = '\0';
-	if (sscanf(line, "%32s %u", name, &count) != 2 || !count || count > LAB_COUNT_MAX)
+	if (sscanf(line, "%32s %u %63s", name, &count, path) < 2 || !count || count > LAB_COUNT_MAX)
 		return -EINVAL;
 	scenario = lab_find(name);
 	if (!scenario)
@@ -71,6 +77,7 @@ static ssize_t lab_run_write(struct file *file, const char __user *from, size_t 
 	/* One at a time, but not by a lock, which the scenario would then hold. */
 	if (test_and_set_bit(0, &lab_busy))
 		return -EBUSY;
+	strscpy(lab_run_path, path, sizeof(lab_run_path));
 	/* vfs_write() holds off freezing debugfs; lockdep counts that as a lock held. */
 	file_end_write(file);
 	result = lab_run_counted(scenario, count);

@@ -78,7 +78,20 @@ static struct inode *lab_alloc_inode(struct super_block *sb)
 
 static void lab_free_inode(struct inode *inode)
 {
+	if (!LAB_I(inode)->outlives)
+		kmem_cache_free(lab_inode_cache, LAB_I(inode));
+}
+
+void lab_free_outlived(struct inode *inode)
+{
+	/* The VFS frees inodes after a grace period (i_callback()). */
+	rcu_barrier();
 	kmem_cache_free(lab_inode_cache, LAB_I(inode));
+}
+
+static void lab_dirty_inode(struct inode *inode, int flags)
+{
+	lab_run_hook(LAB_I(inode), &LAB_I(inode)->on_dirty);
 }
 
 static const struct super_operations lab_super_operations = {
@@ -86,6 +99,7 @@ static const struct super_operations lab_super_operations = {
 	.free_inode	= lab_free_inode,
 	.drop_inode	= lab_drop_inode,
 	.evict_inode	= lab_evict_inode,
+	.dirty_inode	= lab_dirty_inode,
 	.write_inode	= lab_write_inode,
 	.statfs		= simple_statfs,
 };
@@ -95,12 +109,19 @@ static int lab_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	return file_write_and_wait_range(file, start, end);
 }
 
+static int lab_release(struct inode *inode, struct file *file)
+{
+	lab_run_hook(LAB_I(inode), &LAB_I(inode)->on_release);
+	return 0;
+}
+
 static const struct file_operations lab_file_operations = {
 	.llseek		= generic_file_llseek,
 	.read_iter	= generic_file_read_iter,
 	.write_iter	= generic_file_write_iter,
 	.mmap		= generic_file_mmap,
 	.fsync		= lab_fsync,
+	.release	= lab_release,
 };
 
 static const struct inode_operations lab_file_inode_operations = {
@@ -114,6 +135,7 @@ static struct inode *lab_new_inode(struct super_block *sb, const struct inode *d
 
 	if (!inode)
 		return NULL;
+	mutex_init(&LAB_I(inode)->lock);
 	inode->i_ino = get_next_ino();
 	lab_init_owner(inode, dir, mode);
 	lab_init_times(inode);
@@ -152,9 +174,27 @@ struct inode *lab_new_atomic_file(struct super_block *sb)
 	return inode;
 }
 
+struct inode *lab_new_dirty_file(struct super_block *sb, unsigned int nlink)
+{
+	struct inode *inode = lab_new_file(sb, nlink);
+
+	if (!inode)
+		return NULL;
+	i_size_write(inode, PAGE_SIZE);
+	if (!lab_dirty_first_page(inode->i_mapping))
+		return inode;
+	lab_discard(inode);
+	return NULL;
+}
+
 noinline void lab_discard(struct inode *inode)
 {
 	iput(inode);
+}
+
+struct file *lab_open(struct vfsmount *mnt, struct inode *inode)
+{
+	return alloc_file_pseudo(inode, mnt, "open", O_RDWR, &lab_file_operations);
 }
 
 static int lab_make(struct inode *dir, struct dentry *dentry, umode_t mode)

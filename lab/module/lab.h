@@ -5,12 +5,15 @@
 
 #include <linux/completion.h>
 #include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
 
 #include "compat.h"
 
 #define LAB_NAME "lastref_lab"
 
 struct lab_inode;
+struct lab_race;
 typedef void (*lab_hook)(struct lab_inode *li);
 
 /* An inode of the lab filesystem, with what a scenario wants done at points of its life. */
@@ -18,10 +21,15 @@ struct lab_inode {
 	struct inode vfs;
 	bool drop_always;	/* ->drop_inode answers yes although it has links */
 	bool atomic_evict;	/* ->evict_inode neither sleeps nor switches interrupts on */
+	bool outlives;		/* ->free_inode leaves the memory to lab_free_outlived() */
 	lab_hook on_writepages;	/* once, at the end of ->writepages */
 	lab_hook on_write_inode; /* once, at the end of ->write_inode */
 	lab_hook on_evict;	/* once, at the start of ->evict_inode */
+	lab_hook on_dirty;	/* once, in ->dirty_inode */
+	lab_hook on_release;	/* once, when a file of it is closed */
+	struct mutex lock;	/* for hooks */
 	struct inode *victim;	/* another inode for a hook to put */
+	struct lab_race *race;	/* what a hook shares with another task */
 	struct completion *reached;
 	struct completion *returned;
 };
@@ -43,8 +51,14 @@ struct vfsmount *lab_mount(void);
 struct inode *lab_new_file(struct super_block *sb, unsigned int nlink);
 /* The same without links, on no list or hash but the superblock's, with an atomic eviction. */
 struct inode *lab_new_atomic_file(struct super_block *sb);
+/* One with a dirty page, which a flusher or a sync writes. */
+struct inode *lab_new_dirty_file(struct super_block *sb, unsigned int nlink);
 /* Puts a reference that is not part of what a scenario shows. */
 void lab_discard(struct inode *inode);
+/* Frees an evicted inode of lab_inode.outlives, once nobody looks at it any more. */
+void lab_free_outlived(struct inode *inode);
+/* An open file of the inode, whose reference it takes; the inode's on_release runs when it goes. */
+struct file *lab_open(struct vfsmount *mnt, struct inode *inode);
 
 /*
  * The function of one scenario that makes its put. Reports name it, so it is never inlined,
@@ -54,6 +68,30 @@ void lab_discard(struct inode *inode);
 	static noinline __noclone void lab_put_in_##scenario(struct inode *inode) \
 	{								\
 		iput(inode);						\
+	}
+
+/* A function of LAB_PUT_IN(). */
+typedef void (*lab_put)(struct inode *inode);
+
+/* Says that there is nothing to do before or after a put. */
+#define LAB_NOTHING
+
+/*
+ * A scenario that puts a new inode between some statements and others, which have it as
+ * `inode`: most often they take locks and release them.
+ */
+#define LAB_PUT_BETWEEN(scenario, new_inode, before, after)		\
+	LAB_PUT_IN(scenario)						\
+	LAB_SCENARIO(scenario)						\
+	{								\
+		struct inode *inode = (new_inode);			\
+									\
+		if (!inode)						\
+			return -ENOMEM;					\
+		before;							\
+		lab_put_in_##scenario(inode);				\
+		after;							\
+		return 0;						\
 	}
 
 /* Returned by a scenario whose put hangs, as it should: its mount can't be taken down. */
@@ -67,6 +105,13 @@ struct lab_scenario {
 	const char *unsupported;
 };
 
+/*
+ * writeback.c: the flusher writes a superblock, first only what is dirty, then waiting for its
+ * pages, too, as sync(2) has it do. Both return 0.
+ */
+int lab_flush(struct super_block *sb);
+int lab_sync(struct super_block *sb);
+
 /* table.c */
 extern const struct lab_scenario lab_scenarios[];
 extern const unsigned int lab_scenario_count;
@@ -74,12 +119,24 @@ extern const unsigned int lab_scenario_count;
 /* control.c */
 int lab_control_init(void);
 void lab_control_exit(void);
+/* The file that the guest has named for this run, or "". */
+const char *lab_path(void);
 
-/* worker.c, reclaim.c: what these scenarios need as long as the module is there. */
+/* What the scenarios of these files need as long as the module is there. */
+extern struct workqueue_struct *lab_plain_queue;
 int lab_worker_init(void);
 void lab_worker_exit(void);
+int lab_held_init(void);
+void lab_held_exit(void);
+int lab_block_init(void);
+void lab_block_exit(void);
 int lab_reclaim_init(void);
 void lab_reclaim_exit(void);
+int lab_disk_init(void);
+void lab_disk_exit(void);
+
+/* race.c: the function of the second module that puts an inode, or NULL when it goes. */
+void lab_set_unloadable(lab_put put);
 
 /* The scenarios, named as in the table. */
 #define LAB_SCENARIO(scenario) int lab_run_##scenario(struct super_block *sb)
@@ -88,6 +145,8 @@ LAB_SCENARIO(process_unlinked);
 LAB_SCENARIO(process_linked);
 LAB_SCENARIO(process_nonfinal);
 LAB_SCENARIO(process_nested);
+LAB_SCENARIO(process_dput);
+LAB_SCENARIO(process_dput_locked);
 LAB_SCENARIO(null_inode);
 LAB_SCENARIO(nofs_scope);
 LAB_SCENARIO(noio_scope);
@@ -97,25 +156,61 @@ LAB_SCENARIO(mutex_held);
 LAB_SCENARIO(own_i_rwsem);
 LAB_SCENARIO(own_invalidate_lock);
 LAB_SCENARIO(s_umount_held);
+LAB_SCENARIO(s_umount_read_held);
+LAB_SCENARIO(s_umount_other_held);
+LAB_SCENARIO(other_i_rwsem);
+LAB_SCENARIO(rwsem_read);
+LAB_SCENARIO(rwsem_write);
+LAB_SCENARIO(mutex_then_rwsem);
+LAB_SCENARIO(percpu_rwsem_write);
+LAB_SCENARIO(freeze_protection);
+LAB_SCENARIO(evict_lock);
 LAB_SCENARIO(spinlock);
 LAB_SCENARIO(spinlock_irqsave);
+LAB_SCENARIO(read_lock);
+LAB_SCENARIO(seqlock_write);
 LAB_SCENARIO(preempt_disable);
 LAB_SCENARIO(bh_disable);
 LAB_SCENARIO(rcu_reader);
 LAB_SCENARIO(softirq_timer);
+LAB_SCENARIO(softirq_tasklet);
+LAB_SCENARIO(softirq_thread_timer);
+LAB_SCENARIO(softirq_thread_tasklet);
 LAB_SCENARIO(hardirq);
 LAB_SCENARIO(low_stack_4k);
 LAB_SCENARIO(low_stack_2k);
+LAB_SCENARIO(stack_above_4k);
 LAB_SCENARIO(workqueue_plain);
 LAB_SCENARIO(workqueue_mem_reclaim);
 LAB_SCENARIO(workqueue_ordered);
+LAB_SCENARIO(worker_after_writeback);
 LAB_SCENARIO(kthread);
+LAB_SCENARIO(task_work);
+LAB_SCENARIO(delayed_fput);
+LAB_SCENARIO(bio_end_io_worker);
+LAB_SCENARIO(bio_end_io_hardirq);
+LAB_SCENARIO(bio_end_io_deferred);
 LAB_SCENARIO(writeback_self);
+LAB_SCENARIO(sync_self);
+LAB_SCENARIO(sync_inode_self);
+LAB_SCENARIO(write_inode_self);
 LAB_SCENARIO(writeback_other);
+LAB_SCENARIO(sync_other);
 LAB_SCENARIO(fsync_other);
+LAB_SCENARIO(fsync_self);
 LAB_SCENARIO(flusher_write_inode);
 LAB_SCENARIO(shrinker_dcache);
 LAB_SCENARIO(shrinker_dcache_reclaim);
 LAB_SCENARIO(shrinker_own);
+LAB_SCENARIO(kswapd);
+LAB_SCENARIO(memcg_reclaim);
+LAB_SCENARIO(ext4_handle);
+LAB_SCENARIO(btrfs_transaction);
+LAB_SCENARIO(last_two);
+LAB_SCENARIO(lookup_wins);
+LAB_SCENARIO(lookup_waits);
+LAB_SCENARIO(task_killed);
+LAB_SCENARIO(cpu_offline);
+LAB_SCENARIO(module_unloaded);
 
 #endif

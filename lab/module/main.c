@@ -10,7 +10,10 @@ static const struct {
 } lab_parts[] = {
 	{ lab_fs_init, lab_fs_exit },
 	{ lab_worker_init, lab_worker_exit },
+	{ lab_held_init, lab_held_exit },
+	{ lab_block_init, lab_block_exit },
 	{ lab_reclaim_init, lab_reclaim_exit },
+	{ lab_disk_init, lab_disk_exit },
 	{ lab_control_init, lab_control_exit },
 };
 

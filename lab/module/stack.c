@@ -5,8 +5,6 @@
 
 #include "lab.h"
 
-typedef void (*lab_put)(struct inode *inode);
-
 static __always_inline unsigned long lab_stack_left(void)
 {
 	return current_stack_pointer - (unsigned long)end_of_stack(current);
@@ -37,25 +35,20 @@ static noinline __noclone void lab_descend(struct inode *inode, unsigned long le
 	barrier_data(used);
 }
 
-LAB_PUT_IN(low_stack_4k)
-LAB_SCENARIO(low_stack_4k)
-{
-	struct inode *inode = lab_new_atomic_file(sb);
+/* The put is made with `left` bytes left, or up to 256 more. */
+#define LAB_LOW_STACK(scenario, left)					\
+	LAB_PUT_IN(scenario)						\
+	LAB_SCENARIO(scenario)						\
+	{								\
+		struct inode *inode = lab_new_atomic_file(sb);		\
+									\
+		if (!inode)						\
+			return -ENOMEM;					\
+		lab_descend(inode, left, lab_put_in_##scenario);	\
+		return 0;						\
+	}
 
-	if (!inode)
-		return -ENOMEM;
-	lab_descend(inode, 4096 - 512, lab_put_in_low_stack_4k);
-	return 0;
-}
-
+LAB_LOW_STACK(stack_above_4k, 4096 + 512)
+LAB_LOW_STACK(low_stack_4k, 4096 - 512)
 /* Enough for iput() and a probe in it, and not for a real eviction. */
-LAB_PUT_IN(low_stack_2k)
-LAB_SCENARIO(low_stack_2k)
-{
-	struct inode *inode = lab_new_atomic_file(sb);
-
-	if (!inode)
-		return -ENOMEM;
-	lab_descend(inode, 2048 - 256, lab_put_in_low_stack_2k);
-	return 0;
-}
+LAB_LOW_STACK(low_stack_2k, 2048 - 256)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Puts by kernel threads: workers of three kinds of workqueue, and a thread of its own. */
 #include <linux/kthread.h>
+#include <linux/pagemap.h>
 #include <linux/workqueue.h>
 
 #include "lab.h"
 
-static struct workqueue_struct *lab_plain_queue;
+struct workqueue_struct *lab_plain_queue;
 static struct workqueue_struct *lab_reclaim_queue;
 static struct workqueue_struct *lab_ordered_queue;
 
@@ -15,13 +16,12 @@ struct lab_deferred {
 	struct inode *inode;
 };
 
-static int lab_put_by_work(struct super_block *sb, struct workqueue_struct *queue,
+static int lab_put_by_work(struct inode *inode, struct workqueue_struct *queue,
 			   work_func_t function)
 {
-	struct lab_deferred deferred;
+	struct lab_deferred deferred = { .inode = inode };
 
-	deferred.inode = lab_new_file(sb, 0);
-	if (!deferred.inode)
+	if (!inode)
 		return -ENOMEM;
 	INIT_WORK_ONSTACK(&deferred.work, function);
 	queue_work(queue, &deferred.work);
@@ -30,38 +30,27 @@ static int lab_put_by_work(struct super_block *sb, struct workqueue_struct *queu
 	return 0;
 }
 
-LAB_PUT_IN(workqueue_plain)
-static void lab_plain_work(struct work_struct *work)
-{
-	lab_put_in_workqueue_plain(container_of(work, struct lab_deferred, work)->inode);
-}
+/* A worker of the queue puts the inode, after something else that it does with it. */
+#define LAB_WORK(scenario, queue, new_inode, before)			\
+	LAB_PUT_IN(scenario)						\
+	static void lab_work_##scenario(struct work_struct *work)	\
+	{								\
+		struct inode *inode = container_of(work, struct lab_deferred, work)->inode; \
+									\
+		before;							\
+		lab_put_in_##scenario(inode);				\
+	}								\
+	LAB_SCENARIO(scenario)						\
+	{								\
+		return lab_put_by_work((new_inode), queue, lab_work_##scenario); \
+	}
 
-LAB_SCENARIO(workqueue_plain)
-{
-	return lab_put_by_work(sb, lab_plain_queue, lab_plain_work);
-}
-
-LAB_PUT_IN(workqueue_mem_reclaim)
-static void lab_reclaim_work(struct work_struct *work)
-{
-	lab_put_in_workqueue_mem_reclaim(container_of(work, struct lab_deferred, work)->inode);
-}
-
-LAB_SCENARIO(workqueue_mem_reclaim)
-{
-	return lab_put_by_work(sb, lab_reclaim_queue, lab_reclaim_work);
-}
-
-LAB_PUT_IN(workqueue_ordered)
-static void lab_ordered_work(struct work_struct *work)
-{
-	lab_put_in_workqueue_ordered(container_of(work, struct lab_deferred, work)->inode);
-}
-
-LAB_SCENARIO(workqueue_ordered)
-{
-	return lab_put_by_work(sb, lab_ordered_queue, lab_ordered_work);
-}
+LAB_WORK(workqueue_plain, lab_plain_queue, lab_new_file(sb, 0), LAB_NOTHING)
+LAB_WORK(workqueue_mem_reclaim, lab_reclaim_queue, lab_new_file(sb, 0), LAB_NOTHING)
+LAB_WORK(workqueue_ordered, lab_ordered_queue, lab_new_file(sb, 0), LAB_NOTHING)
+/* It has written the inode itself, and is through with that. */
+LAB_WORK(worker_after_writeback, lab_plain_queue, lab_new_dirty_file(sb, 0),
+	 write_inode_now(inode, 1))
 
 LAB_PUT_IN(kthread)
 static int lab_thread(void *data)

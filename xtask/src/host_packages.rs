@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::context::Context;
 use crate::progress::{output_of, run_logged, step};
 
-/// Package and purpose.
-const PACKAGES: [(&str, &str); 14] = [
+/// What everything needs: package and purpose.
+pub const ALWAYS: [(&str, &str); 14] = [
     ("busybox-static", "the guests' initramfs"),
     ("ca-certificates", "downloads by Cargo and pip"),
     (
@@ -31,10 +31,11 @@ const PACKAGES: [(&str, &str); 14] = [
 ];
 
 /// Installs what is missing.
-pub fn install(context: &Context) -> Result<()> {
+pub fn install(context: &Context, packages: &[(&str, &str)]) -> Result<()> {
     step("Debian packages", || {
+        let _lock = context.lock("packages")?;
         let mut missing = Vec::new();
-        for (package, purpose) in PACKAGES {
+        for &(package, purpose) in packages {
             if !is_installed(package) {
                 eprintln!("    {package} is missing: {purpose}");
                 missing.push(package);

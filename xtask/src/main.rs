@@ -6,6 +6,8 @@ mod build_kernel;
 mod children;
 mod context;
 mod demo;
+mod field;
+mod field_task;
 mod guest;
 mod guest_command;
 mod host_packages;
@@ -46,8 +48,10 @@ enum Task {
     Demo(demo::Demo),
     /// Test everything: formatting, clippy, unit tests, the lab on every kernel
     Test(test::Test),
-    /// Run the lab on one kernel
+    /// Run the lab, on one kernel or on all
     Lab(lab_task::Lab),
+    /// Churn real filesystems on stock kernels and judge what lastref finds
+    Field(field_task::Field),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Build the static binary to hand out
@@ -58,6 +62,12 @@ enum Task {
     /// The lab's part inside a guest
     #[command(hide = true)]
     GuestLab(lab::inside::GuestLab),
+    /// The witness's part inside a guest
+    #[command(hide = true)]
+    GuestWitness(lab::witness_inside::GuestWitness),
+    /// The part of `field` inside a guest
+    #[command(hide = true)]
+    GuestField(field::inside::GuestField),
 }
 
 #[derive(Debug, Args)]
@@ -83,11 +93,14 @@ fn run(task: Task) -> Result<u8> {
         Task::Demo(options) => demo::run(&Context::find()?, &options),
         Task::Test(options) => test::run(&Context::find()?, &options),
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
+        Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Dist => agent::dist(&Context::find()?),
         Task::Module(options) => build_module(&Context::find()?, &options),
         // A guest cannot write to this machine's cache, and needs nothing of it.
         Task::GuestLab(options) => lab::inside::run(&options),
+        Task::GuestWitness(options) => lab::witness_inside::run(&options),
+        Task::GuestField(options) => field::inside::run(&options),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn ready(context: &Context, names: &[String], refresh: bool) -> Result<Vec<K
     let start = Instant::now();
     let specs = context.kernels(names)?;
     eprintln!("set-up, in {}", context.cache.display());
-    host_packages::install(context)?;
+    host_packages::install(context, &host_packages::ALWAYS)?;
     rust_src::ensure(context)?;
     bpf_linker(context)?;
     virtme_ng(context)?;

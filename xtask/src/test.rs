@@ -5,15 +5,16 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::context::Context;
+use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, setup};
+use crate::{agent, field, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -46,6 +47,7 @@ const STAGES: [(&str, Check); 3] = [("fmt", fmt), ("clippy", clippy), ("unit", u
 /// Runs all stages; 1 if anything failed.
 pub fn run(context: &Context, options: &Test) -> Result<u8> {
     let start = Instant::now();
+    let since = SystemTime::now();
     let names = if options.quick {
         vec![QUICK_KERNEL.to_string()]
     } else {
@@ -59,7 +61,8 @@ pub fn run(context: &Context, options: &Test) -> Result<u8> {
         .iter()
         .map(|(name, check)| stage(name, || check(context, name)))
         .collect();
-    done.extend(labs(context, &kernels)?);
+    done.extend(guests(context, &jobs(&kernels))?);
+    done.push(stage("matrix", || matrix(context, &kernels, since)));
     Ok(summary(&done, start.elapsed()))
 }
 
@@ -207,23 +210,36 @@ fn side_by_side() -> usize {
     (cpus / 2).max(2)
 }
 
-/// The lab on each kernel, each in a process of its own whose output is shown in one piece.
-fn labs(context: &Context, kernels: &[String]) -> Result<Vec<Done>> {
+/// What runs in guests, by the names of its task and kernel: `cargo xtask TASK --kernel KERNEL`.
+type Job<'a> = (&'a str, &'a str);
+
+/// The longest first, so that they do not come last and alone.
+fn jobs(kernels: &[String]) -> Vec<Job<'_>> {
+    let fields = kernels
+        .iter()
+        .filter(|kernel| field::KERNELS.contains(&kernel.as_str()))
+        .map(|kernel| ("field", kernel.as_str()));
+    let labs = kernels.iter().map(|kernel| ("lab", kernel.as_str()));
+    fields.chain(labs).collect()
+}
+
+/// Each job in a process of its own whose output is shown in one piece.
+fn guests(context: &Context, jobs: &[Job]) -> Result<Vec<Done>> {
     let lastref = match agent::build(context) {
         Ok(lastref) => lastref,
         Err(error) => {
             println!("{error:#}");
-            return Ok(kernels
+            return Ok(jobs
                 .iter()
-                .map(|kernel| finish(&lab_name(kernel), Instant::now(), Tally::of(false)))
+                .map(|job| finish(&job_name(job), Instant::now(), Tally::of(false)))
                 .collect());
         }
     };
     let program = std::env::current_exe().context("this program cannot be found")?;
-    let waiting = Mutex::new(kernels.iter());
+    let waiting = Mutex::new(jobs.iter());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..side_by_side().min(kernels.len()) {
+        for _ in 0..side_by_side().min(jobs.len()) {
             scope.spawn(|| {
                 let next = || {
                     waiting
@@ -231,12 +247,12 @@ fn labs(context: &Context, kernels: &[String]) -> Result<Vec<Done>> {
                         .unwrap_or_else(PoisonError::into_inner)
                         .next()
                 };
-                while let Some(kernel) = next() {
+                while let Some(job) = next() {
                     let start = Instant::now();
-                    let (output, tally) = lab(context, &program, &lastref, kernel);
+                    let (output, tally) = run_job(context, &program, &lastref, job);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    println!("== {}\n{}", lab_name(kernel), output.trim_end());
-                    done.push(finish(&lab_name(kernel), start, tally));
+                    println!("== {}\n{}", job_name(job), output.trim_end());
+                    done.push(finish(&job_name(job), start, tally));
                 }
             });
         }
@@ -244,17 +260,18 @@ fn labs(context: &Context, kernels: &[String]) -> Result<Vec<Done>> {
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn lab_name(kernel: &str) -> String {
-    format!("lab {kernel}")
+fn job_name((task, kernel): &Job) -> String {
+    format!("{task} {kernel}")
 }
 
-fn lab(context: &Context, program: &Path, lastref: &Path, kernel: &str) -> (String, Tally) {
-    let log = context.cache.join(format!("logs/lab-{kernel}.log"));
+fn run_job(context: &Context, program: &Path, lastref: &Path, job: &Job) -> (String, Tally) {
+    let (task, kernel) = job;
+    let log = context.cache.join(format!("logs/{task}-{kernel}.log"));
     let result = run_logged(
-        &lab_name(kernel),
+        &job_name(job),
         context
             .command(program)
-            .args(["lab", "--kernel", kernel, "--lastref"])
+            .args([task, "--kernel", kernel, "--lastref"])
             .arg(lastref),
         &log,
     );
@@ -271,6 +288,26 @@ fn lab(context: &Context, program: &Path, lastref: &Path, kernel: &str) -> (Stri
                 .err()
                 .map_or_else(String::new, |error| format!("{error:#}"));
             (format!("{text}\n{problem}"), Tally::of(false))
+        }
+    }
+}
+
+/// What the lab found on all kernels: on each, every finding must be right and none missing.
+fn matrix(context: &Context, kernels: &[String], since: SystemTime) -> Tally {
+    let made = Matrix::collect(context, since)
+        .and_then(|matrix| matrix.write(context).map(|path| (matrix, path)));
+    match made {
+        Ok((matrix, path)) => {
+            println!("{}\n{}", matrix.summary(), path.display());
+            let mut tally = Tally::default();
+            for kernel in kernels {
+                tally.add(Tally::of(matrix.is_perfect_on(kernel)));
+            }
+            tally
+        }
+        Err(error) => {
+            println!("{error:#}");
+            Tally::of(false)
         }
     }
 }

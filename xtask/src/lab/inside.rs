@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,18 +12,29 @@ use clap::Args;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::frames;
 use super::session::{Plan, PlannedSession, SessionResult};
-use crate::progress::{output_of, read_lossy, tail};
+use super::step::{CONTROL, Failure, Surroundings, load_module, trigger};
+use crate::progress::{read_lossy, tail};
 
-const CONTROL: &str = "/sys/kernel/debug/lastref_lab";
 /// Everything takes long under emulation, with other guests beside.
 const READY: Duration = Duration::from_mins(3);
-const SCENARIO: Duration = Duration::from_mins(2);
 const STOPPED: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(50);
 /// `--stuck-after`, and how long hanging calls are then watched.
 const STUCK_AFTER: &str = "2s";
 const STUCK_WATCHED: Duration = Duration::from_secs(5);
+
+/// `--interval`. While the agent reads maps, the kernel may skip programs on kprobes
+/// (`bpf_disable_instrumentation()`, include/linux/bpf.h). It counts them, but a lock that was taken
+/// meanwhile is not known: where locks are followed, the maps are read at the end only.
+fn interval(session: &PlannedSession) -> &'static str {
+    if session.watch.track_locks {
+        "1h"
+    } else {
+        "1s"
+    }
+}
 
 /// Options of the hidden subcommand that runs inside the guest.
 #[derive(Debug, Args)]
@@ -38,14 +48,19 @@ pub fn run(options: &GuestLab) -> Result<u8> {
     let text = fs::read_to_string(&options.plan)
         .with_context(|| format!("{} cannot be read", options.plan.display()))?;
     let plan: Plan = serde_json::from_str(&text).context("the plan cannot be understood")?;
-    output_of(Command::new("insmod").arg(&plan.module))
-        .context("the lab's module cannot be loaded")?;
+    load_module(&plan.module)?;
     let mut results = Vec::new();
     note(
         &plan,
         &mut results,
         "module",
         check_impossible(&plan.impossible),
+    )?;
+    note(
+        &plan,
+        &mut results,
+        frames::NOTE,
+        frames::check(&plan.lastref),
     )?;
     for session in &plan.sessions {
         println!("session {}", session.name);
@@ -91,25 +106,34 @@ fn check_impossible(impossible: &BTreeSet<String>) -> Result<Vec<String>> {
                 "the module does not support {name}, the table does"
             ));
         }
-        if refused && trigger(name, 1) != Err(Errno::OPNOTSUPP) {
+        if refused && trigger(name, 1, None) != Err(Errno::OPNOTSUPP) {
             problems.push(format!(
                 "the module runs {name}, which it lists as unsupported"
             ));
         }
     }
-    if trigger("no_such_scenario", 1) != Err(Errno::NOENT) {
+    if trigger("no_such_scenario", 1, None) != Err(Errno::NOENT) {
         problems.push("the module accepts a scenario that it does not have".to_string());
     }
     Ok(problems)
 }
 
+fn report_file(output: &Path, session: &PlannedSession) -> PathBuf {
+    output.join(format!("{}.json", session.name))
+}
+
 fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
-    let mut watcher = Watcher::start(plan, session)?;
+    let mut watcher = Watcher::start(&plan.lastref, &plan.output, session)?;
     let mut problems = Vec::new();
-    for (name, count) in &session.scenarios {
-        match run_scenario(name, *count) {
+    let surroundings = Surroundings {
+        module: &plan.module,
+        report: &report_file(&plan.output, session),
+    };
+    for scenario in &session.scenarios {
+        let name = &scenario.name;
+        match surroundings.run(scenario) {
             Ok(()) => {}
-            Err(Failure::Refused(error)) => problems.push(format!("{name} failed: {error}")),
+            Err(Failure::Failed(error)) => problems.push(format!("{name} failed: {error:#}")),
             Err(Failure::Hangs) => {
                 problems.push(format!("{name} did not return; the session ends here"));
                 break;
@@ -130,56 +154,41 @@ fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Why a scenario did not run as it should.
-enum Failure {
-    Refused(Errno),
-    Hangs,
-}
-
-/// Runs a scenario in a thread of its own: should it hang, only that thread does.
-fn run_scenario(name: &str, count: u64) -> Result<(), Failure> {
-    let (sender, receiver) = channel();
-    let owned = name.to_string();
-    thread::spawn(move || sender.send(trigger(&owned, count)));
-    match receiver.recv_timeout(SCENARIO) {
-        Ok(result) => result.map_err(Failure::Refused),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Failure::Hangs),
-    }
-}
-
-fn trigger(name: &str, count: u64) -> Result<(), Errno> {
-    fs::write(Path::new(CONTROL).join("run"), format!("{name} {count}\n"))
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}
-
 /// A running `lastref`.
-struct Watcher {
+pub struct Watcher {
     child: Child,
     log: PathBuf,
 }
 
 impl Watcher {
     /// Starts it and waits until its probes are attached.
-    fn start(plan: &Plan, session: &PlannedSession) -> Result<Self> {
-        let ready = plan.output.join(format!("{}.ready", session.name));
-        let log = plan.output.join(format!("{}.log", session.name));
-        let output =
+    pub fn start(lastref: &Path, output: &Path, session: &PlannedSession) -> Result<Self> {
+        let ready = output.join(format!("{}.ready", session.name));
+        let log = output.join(format!("{}.log", session.name));
+        let messages =
             File::create(&log).with_context(|| format!("{} cannot be created", log.display()))?;
-        let errors = output.try_clone().context("a file cannot be shared")?;
-        let child = Command::new(&plan.lastref)
+        let errors = messages.try_clone().context("a file cannot be shared")?;
+        let child = Command::new(lastref)
             .arg("watch")
-            .args(["--attach", &session.attach.to_string()])
-            .args(["--level", &session.level.to_string()])
-            .args(["--interval", "1s", "--stuck-after", STUCK_AFTER, "--all"])
+            .args(["--attach", &session.watch.attach.to_string()])
+            .args(["--level", &session.watch.level.to_string()])
+            .args(session.watch.track_locks.then_some("--track-locks"))
+            .args([
+                "--interval",
+                interval(session),
+                "--stuck-after",
+                STUCK_AFTER,
+            ])
+            .arg("--all")
             .arg("--ready-file")
             .arg(&ready)
             .arg("--output")
-            .arg(plan.output.join(format!("{}.json", session.name)))
+            .arg(report_file(output, session))
             .stdin(Stdio::null())
-            .stdout(output)
+            .stdout(messages)
             .stderr(errors)
             .spawn()
-            .with_context(|| format!("{} cannot be started", plan.lastref.display()))?;
+            .with_context(|| format!("{} cannot be started", lastref.display()))?;
         let mut watcher = Self { child, log };
         let start = Instant::now();
         while !ready.exists() {
@@ -206,7 +215,7 @@ impl Watcher {
     }
 
     /// Ends it as a user would, and waits for its report.
-    fn stop(&mut self) -> Result<ExitStatus> {
+    pub fn stop(&mut self) -> Result<ExitStatus> {
         let pid = i32::try_from(self.child.id())
             .ok()
             .and_then(Pid::from_raw)

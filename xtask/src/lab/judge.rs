@@ -1,58 +1,9 @@
 //! Judges a report against what the scenarios of its session must look like. Pure functions.
 
-use serde::Serialize;
-
-use super::report::{Context, Counts, Report, Site};
-use super::scenarios::{Expectation, Outcome, Severity};
+use super::report::{Context, Counts, Lock, Report, Site};
+use super::scenarios::{Expectation, Outcome};
 use super::session::{Level, Session};
-
-/// What is to be said of one session's report.
-#[derive(Debug, Default, Serialize)]
-pub struct Judgement {
-    /// One for each scenario.
-    pub verdicts: Vec<Verdict>,
-    /// What is wrong with the report as a whole.
-    pub problems: Vec<String>,
-    /// How the findings compare with those that must be there.
-    pub score: Score,
-}
-
-/// What is to be said of one scenario.
-#[derive(Debug, Serialize)]
-pub struct Verdict {
-    /// The scenario.
-    pub scenario: String,
-    /// The severity it must have.
-    pub severity: Severity,
-    /// The rule that must have matched.
-    pub rule: Option<String>,
-    /// How often it ran.
-    pub count: u64,
-    /// What became of its inodes.
-    pub outcome: Outcome,
-    /// How the report differs from that.
-    pub problems: Vec<String>,
-}
-
-/// Findings that must be there and are, that are missing, and that must not be there.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Score {
-    /// Scenarios that are findings, rightly.
-    pub right: u64,
-    /// Scenarios that are no findings, wrongly.
-    pub missed: u64,
-    /// Sites that are findings, wrongly.
-    pub wrong: u64,
-}
-
-impl Score {
-    /// Adds another session's.
-    pub fn add(&mut self, other: Self) {
-        self.right += other.right;
-        self.missed += other.missed;
-        self.wrong += other.wrong;
-    }
-}
+use super::verdict::{Benign, Expected, Got, Judgement, Verdict};
 
 /// Losses that are no failure by themselves; every scenario's counts must be exact all the same.
 /// `exits_missed`: durations of evictions whose return a kretprobe did not follow. A kernel
@@ -63,15 +14,20 @@ const DETAILS: &[&str] = &["exits_missed", "probe_hits_missed"];
 
 /// Judges one session's report.
 pub fn judge(session: &Session, report: &Report) -> Judgement {
-    let mut judgement = Judgement::default();
-    for (name, lost) in &report.losses {
-        if *lost != 0 && !DETAILS.contains(&name.as_str()) {
+    let mut judgement = Judgement {
+        unknown_facts: report.kernel.unknown_facts.clone(),
+        ..Judgement::default()
+    };
+    for (name, lost) in report.losses.iter().filter(|(_, lost)| **lost != 0) {
+        judgement.losses.insert(name.clone(), *lost);
+        if !DETAILS.contains(&name.as_str()) {
             judgement
                 .problems
                 .push(format!("{name} is {lost}: something was lost"));
         }
     }
-    judgement.problems.extend(compare_totals(session, report));
+    compare_totals(session, report, &mut judgement);
+    compare_with_lockdep(session, report, &mut judgement);
     let sites: Vec<&Site> = report.findings.iter().chain(&report.other_sites).collect();
     for expectation in &session.expectations {
         let own: Vec<&Site> = sites
@@ -79,21 +35,22 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
             .copied()
             .filter(|site| site.scenario() == Some(expectation.name.as_str()))
             .collect();
+        let seen = is_seen(expectation, session.watch.level);
+        let wanted = expectation.severity.is_finding() && seen;
         let found = own.iter().any(|site| site.severity.is_finding());
-        let wanted = expectation.severity.is_finding() && is_seen(expectation, session.level);
-        match (wanted, found) {
-            (true, true) => judgement.score.right += 1,
-            (true, false) => judgement.score.missed += 1,
-            (false, true) => judgement.score.wrong += 1,
-            (false, false) => {}
-        }
+        let true_verdict = own
+            .iter()
+            .flat_map(|site| &site.contexts)
+            .all(|context| compare_verdict(expectation, context).is_empty());
+        let score = &mut judgement.score;
+        score.right += u64::from(wanted && found && true_verdict);
+        score.missed += u64::from(wanted && !(found && true_verdict));
+        score.wrong += u64::from(found && !(wanted && true_verdict));
         judgement.verdicts.push(Verdict {
             scenario: expectation.name.clone(),
-            severity: expectation.severity,
-            rule: expectation.rule.clone(),
-            count: expectation.count,
-            outcome: expectation.outcome,
-            problems: compare(expectation, session.level, &own),
+            expected: Expected::of(expectation, seen),
+            got: Some(Got::of(&own)),
+            problems: compare(expectation, session.watch.level, &own),
         });
     }
     for site in &report.findings {
@@ -112,6 +69,7 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
 pub fn unjudged(session: &Session, problem: &str) -> Judgement {
     let mut judgement = judge(session, &Report::default());
     for verdict in &mut judgement.verdicts {
+        verdict.got = None;
         verdict.problems = vec![problem.to_string()];
     }
     judgement
@@ -126,10 +84,10 @@ fn is_seen(expectation: &Expectation, level: Level) -> bool {
 }
 
 /// What is only counted must be counted; the rest of the system adds to it.
-fn compare_totals(session: &Session, report: &Report) -> Option<String> {
+fn compare_totals(session: &Session, report: &Report, judgement: &mut Judgement) {
     let (mut puts, mut evictions) = (0, 0);
     for expectation in &session.expectations {
-        if expectation.is_only_counted() && is_seen(expectation, session.level) {
+        if expectation.is_only_counted() && is_seen(expectation, session.watch.level) {
             puts += expectation.count;
             if expectation.outcome == Outcome::Evicted {
                 evictions += expectation.count;
@@ -137,12 +95,39 @@ fn compare_totals(session: &Session, report: &Report) -> Option<String> {
         }
     }
     let totals = &report.totals;
-    (totals.benign_final_puts < puts || totals.benign_evictions < evictions).then(|| {
-        format!(
+    judgement.benign_puts = Benign {
+        made: puts,
+        counted: totals.benign_final_puts,
+    };
+    if totals.benign_final_puts < puts || totals.benign_evictions < evictions {
+        judgement.problems.push(format!(
             "{} benign final puts and {} evictions counted; {puts} and {evictions} were made",
             totals.benign_final_puts, totals.benign_evictions
-        )
-    })
+        ));
+    }
+}
+
+/// Where locks are followed and lockdep knows them as well, both must say the same.
+fn compare_with_lockdep(session: &Session, report: &Report, judgement: &mut Judgement) {
+    let tracking = &report.capture.lock_tracking;
+    let Some(agreement) = tracking.as_ref().and_then(|found| found.lockdep.as_ref()) else {
+        return;
+    };
+    judgement.lock_agreement = Some(agreement.clone());
+    if !agreement.only_lockdep.is_empty() || !agreement.only_tracking.is_empty() {
+        judgement
+            .problems
+            .push(format!("lockdep and what was followed differ: {agreement}"));
+    }
+    let holds_locks = session
+        .expectations
+        .iter()
+        .any(|expectation| expectation.yes.contains("lock_held"));
+    if holds_locks && agreement.same == 0 {
+        judgement
+            .problems
+            .push("not one lock was known by lockdep and followed".to_string());
+    }
 }
 
 /// How a scenario's sites differ from what they must be.
@@ -176,19 +161,20 @@ fn compare(expectation: &Expectation, level: Level, sites: &[&Site]) -> Vec<Stri
             .filter(|call| {
                 call.stack
                     .iter()
-                    .any(|line| line.contains("inode_wait_for_writeback"))
+                    .any(|line| line.contains(&expectation.waits_in))
             })
             .count();
         if waiting as u64 != expectation.count {
-            problems.push(format!(
-                "{waiting} calls seen in inode_wait_for_writeback()"
-            ));
+            let function = &expectation.waits_in;
+            problems.push(format!("{waiting} calls seen to wait in {function}()"));
         }
     }
     problems
 }
 
-fn compare_context(expectation: &Expectation, context: &Context, problems: &mut Vec<String>) {
+/// How a context's severity and rules differ from what they must be.
+fn compare_verdict(expectation: &Expectation, context: &Context) -> Vec<String> {
+    let mut problems = Vec::new();
     let rules: Vec<String> = context
         .hazards
         .iter()
@@ -209,6 +195,11 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
     {
         problems.push(format!("rule {rule} did not match ({})", rules.join(", ")));
     }
+    problems
+}
+
+fn compare_context(expectation: &Expectation, context: &Context, problems: &mut Vec<String>) {
+    problems.extend(compare_verdict(expectation, context));
     let allowed = &expectation.yes | &expectation.may;
     let facts = &context.facts;
     for (what, facts) in [
@@ -228,6 +219,12 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
             problems.push(format!("{what}: {}", facts.join(", ")));
         }
     }
+    if let (Some(locks), Some(example)) = (&expectation.locks, &context.example) {
+        let told: Vec<String> = example.held_locks.iter().map(Lock::words).collect();
+        if told != *locks {
+            problems.push(format!("locks held: {}", told.join(", ")));
+        }
+    }
     if let Some(example) = &context.example
         && example.inode.filesystem != "lastref_lab"
     {
@@ -242,14 +239,19 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
 mod tests {
     use serde_json::json;
 
-    use super::super::session::Attach;
+    use super::super::scenarios::Severity;
+    use super::super::session::{Attach, Watch};
+    use super::super::verdict::Score;
     use super::*;
 
     fn session(outcome: Outcome) -> Session {
         let facts = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Session {
-            attach: Attach::Kprobe,
-            level: Level::Final,
+            watch: Watch {
+                attach: Attach::Kprobe,
+                level: Level::Final,
+                track_locks: false,
+            },
             stuck: false,
             expectations: vec![Expectation {
                 name: "nofs_scope".into(),
@@ -259,7 +261,10 @@ mod tests {
                 yes: facts(&["nofs", "unlinked"]),
                 may: facts(&[]),
                 unknown: facts(&["lock_held"]),
+                locks: None,
+                waits_in: "inode_wait_for_writeback".into(),
                 outcome,
+                guest: None,
             }],
         }
     }
@@ -356,35 +361,57 @@ mod tests {
         let foreign = |site: &mut serde_json::Value| {
             site["frames"][0]["function"] = json!("foreign");
         };
-        let totals = |session: &Session| compare_totals(session, &report(foreign));
-        assert_eq!(totals(&session), None);
+        let totals = |session: &Session| {
+            let mut judgement = Judgement::default();
+            compare_totals(session, &report(foreign), &mut judgement);
+            judgement.problems
+        };
+        assert_eq!(totals(&session), [""; 0]);
         assert!(
             judge(&session, &report(foreign)).verdicts[0]
                 .problems
                 .is_empty()
         );
         session.expectations[0].count = 5;
-        assert!(totals(&session).is_some());
+        assert_eq!(totals(&session).len(), 1);
     }
 
     #[test]
     fn the_score() {
-        let right = judge(&session(Outcome::Evicted), &report(|_| ()));
-        assert_eq!(
-            (right.score.right, right.score.missed, right.score.wrong),
-            (1, 0, 0)
-        );
-        let foreign = judge(
-            &session(Outcome::Evicted),
-            &report(|site| site["frames"][0]["function"] = json!("foreign")),
-        );
-        assert_eq!(
-            (
-                foreign.score.right,
-                foreign.score.missed,
-                foreign.score.wrong
-            ),
-            (0, 1, 1)
-        );
+        let score = |change: &dyn Fn(&mut serde_json::Value)| {
+            judge(&session(Outcome::Evicted), &report(change)).score
+        };
+        let expected = |right, missed, wrong| Score {
+            right,
+            missed,
+            wrong,
+        };
+        assert_eq!(score(&|_| ()), expected(1, 0, 0));
+        let foreign = |site: &mut serde_json::Value| {
+            site["frames"][0]["function"] = json!("foreign");
+        };
+        assert_eq!(score(&foreign), expected(0, 1, 1));
+        let other_rule = |site: &mut serde_json::Value| {
+            site["contexts"][0]["hazards"][0]["rule"] = json!("noio-scope");
+        };
+        assert_eq!(score(&other_rule), expected(0, 1, 1));
+        let unjudged = unjudged(&session(Outcome::Evicted), "no report");
+        assert_eq!(unjudged.score, expected(0, 1, 0));
+        assert!(unjudged.verdicts[0].got.is_none());
+    }
+
+    #[test]
+    fn what_was_got_is_what_the_report_has() {
+        let worse = |site: &mut serde_json::Value| {
+            site["severity"] = json!("unsafe");
+            site["contexts"][0]["severity"] = json!("unsafe");
+            site["contexts"][0]["hazards"][0] = json!({ "rule": "x", "severity": "unsafe" });
+        };
+        let judgement = judge(&session(Outcome::Evicted), &report(worse));
+        let verdict = &judgement.verdicts[0];
+        let got = verdict.got.as_ref().unwrap();
+        assert_eq!(got.to_string(), "unsafe x, 3 evicted");
+        assert_eq!(verdict.expected.to_string(), "risky nofs-scope, 3 evicted");
+        assert!(got.unknown.contains("lock_held"));
     }
 }

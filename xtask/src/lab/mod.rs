@@ -1,23 +1,33 @@
 //! The lab: on each kernel, `lastref` watches while the lab's module puts inodes from every
 //! context, and its reports are judged by `lab/scenarios.toml`.
 
+mod frames;
 pub mod inside;
 mod judge;
+mod kernel_log;
+pub mod matrix;
 mod report;
 mod scenarios;
 mod session;
+mod step;
+mod verdict;
+pub mod witness;
+pub mod witness_inside;
 
+pub use self::scenarios::Severity;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
-use self::judge::{Judgement, Score};
 use self::report::Report;
 use self::scenarios::Scenarios;
 use self::session::{Plan, Session, SessionResult};
+use self::verdict::{Judgement, Score};
 use crate::context::{Context, fresh_directory};
 use crate::guest::{Guest, Outcome};
 use crate::progress::{elapsed, read_lossy};
@@ -26,8 +36,14 @@ use crate::{kernels, module};
 /// From boot to the end of the last session, under emulation.
 const TIMEOUT: Duration = Duration::from_mins(20);
 
+/// What the guest notes before its first session, and what it does for that.
+const BEFORE_SESSIONS: [(&str, &str); 2] = [
+    ("module", "load the module"),
+    (frames::NOTE, "look for the functions that rules recognise"),
+];
+
 /// All that was found on one kernel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Summary {
     /// The kernel's name in `kernels.toml`.
     pub kernel: String,
@@ -37,23 +53,22 @@ pub struct Summary {
     pub sessions: Vec<Judged>,
     /// Over all sessions.
     pub score: Score,
+    /// Scenarios that this kernel cannot run.
+    pub impossible: BTreeSet<String>,
 }
 
 /// One session and its judgement.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Judged {
     /// The session's name.
     pub name: String,
+    /// The way that it watched; scenarios that hang have a session of their own for each.
+    pub way: String,
     /// What is to be said of it.
     pub judgement: Judgement,
 }
 
 impl Summary {
-    /// Whether all is as it must be.
-    pub fn passed(&self) -> bool {
-        self.tally().1 == 0
-    }
-
     /// How many scenarios were reported as they must be, over all sessions, and how many were not,
     /// each problem outside a scenario counted as one more.
     pub fn tally(&self) -> (usize, usize) {
@@ -70,22 +85,53 @@ impl Summary {
         }
         (good, bad)
     }
+
+    /// Everything that is not as it must be.
+    pub fn all_problems(&self) -> Vec<String> {
+        let mut problems = self.problems.clone();
+        for session in &self.sessions {
+            let name = &session.name;
+            let judgement = &session.judgement;
+            let outside = judgement.problems.iter();
+            problems.extend(outside.map(|problem| format!("{name}: {problem}")));
+            for verdict in &judgement.verdicts {
+                let scenario = &verdict.scenario;
+                let own = verdict.problems.iter();
+                problems.extend(own.map(|problem| format!("{name}: {scenario}: {problem}")));
+            }
+        }
+        problems
+    }
 }
 
-/// Runs the lab on one kernel with a built `lastref`; `only` limits it to some scenarios.
+/// Where everything of the lab is kept.
+fn directory(context: &Context) -> PathBuf {
+    context.target().join("lab")
+}
+
+/// Where a kernel's [`Summary`] is kept.
+fn result_file(context: &Context, kernel: &str) -> PathBuf {
+    directory(context).join(format!("{kernel}.json"))
+}
+
+/// Runs the lab on one kernel with a built `lastref`; `only` limits it to some scenarios. Nothing
+/// if this kernel can run none of those.
 ///
-/// Prints a line for each scenario and a tally, and leaves `target/lab/KERNEL.json`, with the
-/// reports themselves and the guest's console in `target/lab/KERNEL/`.
-pub fn run(context: &Context, kernel: &str, lastref: &Path, only: &[String]) -> Result<Summary> {
+/// Prints what is wrong and a tally, and leaves `target/lab/KERNEL.json`, with the reports
+/// themselves and the guest's console in `target/lab/KERNEL/`.
+pub fn run(
+    context: &Context,
+    kernel: &str,
+    lastref: &Path,
+    only: &[String],
+) -> Result<Option<Summary>> {
     let start = Instant::now();
     let table = Scenarios::read(&context.root.join("lab/scenarios.toml"))?;
     let sessions = session::sessions(&table, kernel, only);
-    ensure!(
-        !sessions.is_empty(),
-        "no such scenario for {kernel}: {}",
-        only.join(", ")
-    );
-    let output = fresh_directory(&context.target().join("lab").join(kernel))?;
+    if sessions.is_empty() {
+        return Ok(None);
+    }
+    let output = fresh_directory(&directory(context).join(kernel))?;
     let guest_problem = run_guest(context, kernel, lastref, &table, &sessions, &output)?;
 
     let results: Vec<SessionResult> =
@@ -95,27 +141,31 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, only: &[String]) -> 
         problems: guest_problem.into_iter().collect(),
         sessions: Vec::new(),
         score: Score::default(),
+        impossible: table.impossible(kernel),
     };
-    match results.iter().find(|result| result.name == "module") {
-        Some(module) => summary.problems.extend(module.problems.iter().cloned()),
-        None => summary
-            .problems
-            .push("the guest did not get to load the module".to_string()),
+    for (name, what) in BEFORE_SESSIONS {
+        match results.iter().find(|result| result.name == name) {
+            Some(result) => summary.problems.extend(result.problems.iter().cloned()),
+            None => summary
+                .problems
+                .push(format!("the guest did not get to {what}")),
+        }
     }
     for session in &sessions {
         let judgement = judge_session(session, &results, &output);
         summary.score.add(judgement.score);
         summary.sessions.push(Judged {
             name: session.name(),
+            way: session.watch.to_string(),
             judgement,
         });
     }
     print(&summary);
-    let path = output.with_added_extension("json");
+    let path = result_file(context, kernel);
     fs::write(&path, serde_json::to_string_pretty(&summary)?)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     println!("lab on {kernel}: {}; {}", elapsed(start), path.display());
-    Ok(summary)
+    Ok(Some(summary))
 }
 
 /// Runs all sessions in one guest; what became of it, if that is a problem.
@@ -177,66 +227,17 @@ fn read_report(path: &Path) -> Result<Report> {
 }
 
 fn print(summary: &Summary) {
-    for session in &summary.sessions {
-        for verdict in &session.judgement.verdicts {
-            let good = if verdict.problems.is_empty() {
-                "ok  "
-            } else {
-                "FAIL"
-            };
-            println!(
-                "  {good} {} {:<23} {:<23} {} × {:<8} {} {}",
-                summary.kernel,
-                session.name,
-                verdict.scenario,
-                verdict.count,
-                format!("{:?}", verdict.outcome).to_lowercase(),
-                verdict.severity,
-                verdict.rule.as_deref().unwrap_or_default(),
-            );
-            for problem in &verdict.problems {
-                println!("         {problem}");
-            }
-        }
-        for problem in &session.judgement.problems {
-            println!("  FAIL {} {}: {problem}", summary.kernel, session.name);
-        }
-    }
-    for problem in &summary.problems {
+    for problem in summary.all_problems() {
         println!("  FAIL {}: {problem}", summary.kernel);
     }
+    for session in &summary.sessions {
+        if let Some(agreement) = &session.judgement.lock_agreement {
+            println!(
+                "  {} {}: locks as followed and by lockdep: {agreement}",
+                summary.kernel, session.name
+            );
+        }
+    }
     let (good, bad) = summary.tally();
-    let Score {
-        right,
-        missed,
-        wrong,
-    } = summary.score;
-    println!(
-        "{}: {good} as expected, {} problems; findings: {right} right, {missed} missed, {wrong} wrong; precision {}, recall {}",
-        summary.kernel,
-        bad,
-        ratio(right, right + wrong),
-        ratio(right, right + missed),
-    );
-}
-
-/// Three decimals, cut off and not rounded: 1.000 means all of them.
-fn ratio(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return "-".to_string();
-    }
-    let thousandths = part * 1000 / whole;
-    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ratio;
-
-    #[test]
-    fn a_ratio_of_one_means_all() {
-        assert_eq!(ratio(3, 3), "1.000");
-        assert_eq!(ratio(9999, 10000), "0.999");
-        assert_eq!(ratio(0, 0), "-");
-    }
+    println!("{}: {good} as expected, {bad} problems", summary.kernel);
 }

@@ -3,20 +3,72 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::scenarios::{Expectation, Outcome, Severity};
 
 /// What the lab's functions that make a put are called, with the scenario's name after it.
 const PUT: &str = "lab_put_in_";
+/// The modules that they are in.
+const MODULES: [&str; 2] = ["lastref_lab", "lastref_lab_unloadable"];
 
 /// A report.
 #[derive(Debug, Default, Deserialize)]
 pub struct Report {
+    #[serde(default)]
+    pub kernel: Kernel,
+    #[serde(default)]
+    pub capture: Capture,
     pub losses: BTreeMap<String, u64>,
     pub totals: Totals,
     pub findings: Vec<Site>,
     pub other_sites: Vec<Site>,
+}
+
+/// The kernel that was watched.
+#[derive(Debug, Default, Deserialize)]
+pub struct Kernel {
+    pub unknown_facts: BTreeMap<String, String>,
+}
+
+/// How it was watched.
+#[derive(Debug, Default, Deserialize)]
+pub struct Capture {
+    pub lock_tracking: Option<LockTracking>,
+}
+
+/// How locks were followed.
+#[derive(Debug, Deserialize)]
+pub struct LockTracking {
+    pub lockdep: Option<LockAgreement>,
+}
+
+/// How what was followed agrees with lockdep.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct LockAgreement {
+    pub calls: u64,
+    pub same: u64,
+    pub only_lockdep: BTreeMap<String, u64>,
+    pub only_tracking: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for LockAgreement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { calls, same, .. } = self;
+        write!(formatter, "{calls} calls, {same} locks the same")?;
+        for (who, locks) in [
+            ("lockdep", &self.only_lockdep),
+            ("tracking", &self.only_tracking),
+        ] {
+            let number: u64 = locks.values().sum();
+            write!(formatter, ", {number} only by {who}")?;
+            if number > 0 {
+                let names: Vec<&str> = locks.keys().map(String::as_str).collect();
+                write!(formatter, " ({})", names.join("; "))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What was only counted.
@@ -61,7 +113,7 @@ pub struct Hazard {
 }
 
 /// Exact counts of calls.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Counts {
     pub final_puts: u64,
     pub evicted: u64,
@@ -80,6 +132,32 @@ pub struct FactSheet {
 #[derive(Debug, Deserialize)]
 pub struct Example {
     pub inode: InodeExample,
+    #[serde(default)]
+    pub held_locks: Vec<Lock>,
+}
+
+/// A held lock.
+#[derive(Debug, Deserialize)]
+pub struct Lock {
+    class: String,
+    mode: String,
+    kind: Option<String>,
+    part_of: Option<String>,
+}
+
+impl Lock {
+    /// As `lab/scenarios.toml` names locks: name, whose it is, how it is held.
+    pub fn words(&self) -> String {
+        let name = match &self.kind {
+            Some(kind) if self.class.is_empty() => format!("a {kind}"),
+            _ => self.class.clone(),
+        };
+        let mode = &self.mode;
+        match &self.part_of {
+            Some(whole) => format!("{name} of {whole} for {mode}"),
+            None => format!("{name} for {mode}"),
+        }
+    }
 }
 
 /// The inode of that call.
@@ -131,7 +209,12 @@ impl Site {
     pub fn scenario(&self) -> Option<&str> {
         self.frames
             .iter()
-            .filter(|frame| frame.module.as_deref() == Some("lastref_lab"))
+            .filter(|frame| {
+                frame
+                    .module
+                    .as_deref()
+                    .is_some_and(|name| MODULES.contains(&name))
+            })
             .find_map(|frame| frame.function.as_deref()?.strip_prefix(PUT))
     }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::session::{Attach, Level};
+use super::session::{Attach, Level, Watch};
+use super::step::Step;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -16,14 +17,16 @@ use super::session::{Attach, Level};
 pub struct Scenarios {
     #[serde(default)]
     skip: Vec<Place>,
-    unknown: Vec<Unknown>,
+    unknown: Vec<Facts>,
+    #[serde(default)]
+    known: Vec<Facts>,
     scenario: Vec<Scenario>,
 }
 
-/// Facts that a kernel, a way to attach or a level cannot tell.
+/// Facts, and where they hold.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Unknown {
+struct Facts {
     #[serde(flatten)]
     place: Place,
     facts: BTreeSet<String>,
@@ -35,6 +38,9 @@ struct Place {
     kernels: Option<BTreeSet<String>>,
     attach: Option<Attach>,
     level: Option<Level>,
+    track_locks: Option<bool>,
+    /// Whether held locks are known, by lockdep or because they are followed.
+    locks_known: Option<bool>,
     /// For readers of the file; every entry has to have it.
     #[serde(rename = "why")]
     _why: String,
@@ -52,11 +58,21 @@ struct Scenario {
     may: BTreeSet<String>,
     #[serde(default)]
     unknown: BTreeSet<String>,
+    #[serde(default)]
+    locks: Vec<String>,
+    #[serde(default = "inode_wait_for_writeback")]
+    waits_in: String,
     outcome: Outcome,
+    guest: Option<Step>,
     #[serde(default)]
     not_on: BTreeMap<String, String>,
     #[serde(default)]
     except: Vec<Except>,
+}
+
+/// What calls that hang mostly wait in.
+fn inode_wait_for_writeback() -> String {
+    "inode_wait_for_writeback".to_string()
 }
 
 /// What replaces a scenario's expectation in some places.
@@ -68,6 +84,11 @@ struct Except {
     severity: Option<Severity>,
     rule: Option<String>,
     yes: Option<BTreeSet<String>>,
+    unknown: Option<BTreeSet<String>>,
+    locks: Option<Vec<String>>,
+    /// It is not run there.
+    #[serde(default)]
+    skip: bool,
 }
 
 /// How bad a report says that something is, mildest first.
@@ -140,9 +161,19 @@ pub struct Expectation {
     pub may: BTreeSet<String>,
     /// Facts that cannot be told.
     pub unknown: BTreeSet<String>,
+    /// The locks that must be told, outermost first, where locks are followed and lockdep does not
+    /// tell them.
+    pub locks: Option<Vec<String>>,
+    /// A function that must be on the stack of each call that hangs.
+    pub waits_in: String,
     /// What becomes of the inode.
     pub outcome: Outcome,
+    /// What the guest does besides.
+    pub guest: Option<Step>,
 }
+
+/// Known without lockdep only if a lock that is held was seen to be taken.
+const LOCK_HELD: &str = "lock_held";
 
 /// The facts that leave a call benign by its facts alone.
 const INNOCENT: [&str; 2] = ["unlinked", "inode_dirty"];
@@ -159,12 +190,16 @@ impl Expectation {
 }
 
 impl Place {
-    fn holds(&self, kernel: &str, attach: Attach, level: Level) -> bool {
+    /// Whether it holds for a kernel that is watched one way, as far as that alone tells.
+    fn holds(&self, kernel: &str, watch: Watch) -> bool {
         self.kernels
             .as_ref()
             .is_none_or(|names| names.contains(kernel))
-            && self.attach.is_none_or(|wanted| wanted == attach)
-            && self.level.is_none_or(|wanted| wanted == level)
+            && self.attach.is_none_or(|wanted| wanted == watch.attach)
+            && self.level.is_none_or(|wanted| wanted == watch.level)
+            && self
+                .track_locks
+                .is_none_or(|wanted| wanted == watch.track_locks)
     }
 }
 
@@ -192,26 +227,25 @@ impl Scenarios {
         Ok(table)
     }
 
-    /// What a kernel must be reported to do, attached one way, at one level.
-    /// Nothing, where that way to watch is not judged.
-    pub fn expectations(&self, kernel: &str, attach: Attach, level: Level) -> Vec<Expectation> {
-        if self
-            .skip
-            .iter()
-            .any(|place| place.holds(kernel, attach, level))
-        {
+    /// What a kernel must be reported to do, watched one way. Nothing, where that way to watch is
+    /// not judged.
+    pub fn expectations(&self, kernel: &str, watch: Watch) -> Vec<Expectation> {
+        if self.skip.iter().any(|place| place.holds(kernel, watch)) {
             return Vec::new();
         }
-        let unknown: BTreeSet<String> = self
-            .unknown
-            .iter()
-            .filter(|unknown| unknown.place.holds(kernel, attach, level))
-            .flat_map(|unknown| unknown.facts.iter().cloned())
-            .collect();
+        let facts = |entries: &[Facts]| -> BTreeSet<String> {
+            entries
+                .iter()
+                .filter(|entry| entry.place.holds(kernel, watch))
+                .flat_map(|entry| entry.facts.iter().cloned())
+                .collect()
+        };
+        let (unknown, known) = (facts(&self.unknown), facts(&self.known));
         self.scenario
             .iter()
             .filter(|scenario| !scenario.not_on.contains_key(kernel))
-            .map(|scenario| scenario.expectation(kernel, attach, level, &unknown))
+            .filter(|scenario| !scenario.is_skipped(kernel, watch))
+            .map(|scenario| scenario.expectation(kernel, watch, &unknown, &known))
             .collect()
     }
 
@@ -226,12 +260,17 @@ impl Scenarios {
 }
 
 impl Scenario {
+    fn is_skipped(&self, kernel: &str, watch: Watch) -> bool {
+        let mut excepts = self.except.iter();
+        excepts.any(|except| except.skip && except.place.holds(kernel, watch))
+    }
+
     fn expectation(
         &self,
         kernel: &str,
-        attach: Attach,
-        level: Level,
+        watch: Watch,
         unknown: &BTreeSet<String>,
+        known: &BTreeSet<String>,
     ) -> Expectation {
         let mut expectation = Expectation {
             name: self.name.clone(),
@@ -240,11 +279,22 @@ impl Scenario {
             rule: self.rule.clone(),
             yes: self.yes.clone(),
             may: self.may.clone(),
-            unknown: unknown | &self.unknown,
+            unknown: self.unknown.clone(),
+            locks: None,
+            waits_in: self.waits_in.clone(),
             outcome: self.outcome,
+            guest: self.guest,
         };
+        let mut locks = &self.locks;
+        let has_lockdep = !unknown.contains(LOCK_HELD);
+        let locks_known = has_lockdep || watch.track_locks;
         for except in &self.except {
-            if !except.place.holds(kernel, attach, level) {
+            let place = &except.place;
+            if !place.holds(kernel, watch)
+                || place
+                    .locks_known
+                    .is_some_and(|wanted| wanted != locks_known)
+            {
                 continue;
             }
             if let Some(severity) = except.severity {
@@ -254,6 +304,19 @@ impl Scenario {
             if let Some(yes) = &except.yes {
                 expectation.yes.clone_from(yes);
             }
+            if let Some(unknown) = &except.unknown {
+                expectation.unknown.clone_from(unknown);
+            }
+            if let Some(except) = &except.locks {
+                locks = except;
+            }
+        }
+        expectation.unknown = &(&expectation.unknown | unknown) - known;
+        if watch.track_locks && !has_lockdep {
+            if !locks.is_empty() {
+                expectation.unknown.remove(LOCK_HELD);
+            }
+            expectation.locks = Some(locks.clone());
         }
         expectation.yes = &expectation.yes - &expectation.unknown;
         expectation
@@ -275,7 +338,14 @@ mod tests {
 
     fn one(kernel: &str, attach: Attach, name: &str) -> Option<Expectation> {
         let table = Scenarios::parse(TABLE).unwrap();
-        let all = table.expectations(kernel, attach, Level::Final);
+        let all = table.expectations(
+            kernel,
+            Watch {
+                attach,
+                level: Level::Final,
+                track_locks: false,
+            },
+        );
         all.into_iter().find(|expectation| expectation.name == name)
     }
 
@@ -309,7 +379,7 @@ mod tests {
         assert_eq!(old.severity, Severity::Benign);
         assert_eq!(old.rule, None);
         assert!(old.unknown.contains("preempt_disabled") && !old.yes.contains("preempt_disabled"));
-        assert!(one("6.12-rt", Attach::Kprobe, "spinlock").is_none());
+        assert!(one("6.12-rt", Attach::Kprobe, "hardirq").is_none());
         let lockdep = one("7.3-lockdep", Attach::Kprobe, "mutex_held").unwrap();
         assert_eq!(lockdep.rule.as_deref(), Some("held-lock"));
     }

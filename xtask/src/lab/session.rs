@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::scenarios::{Expectation, Outcome, Scenarios};
+use super::step::Step;
 
 /// How the probes are attached.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -28,13 +29,22 @@ pub enum Level {
     Evictions,
 }
 
-/// One run of `lastref` and the scenarios in it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Session {
+/// One way to watch.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Watch {
     /// How the probes are attached.
     pub attach: Attach,
     /// What is watched.
     pub level: Level,
+    /// Whether the locks that tasks take are followed.
+    pub track_locks: bool,
+}
+
+/// One run of `lastref` and the scenarios in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Session {
+    /// How it watches.
+    pub watch: Watch,
     /// The scenarios of it never return.
     pub stuck: bool,
     /// What must be reported.
@@ -61,14 +71,23 @@ pub struct Plan {
 pub struct PlannedSession {
     /// Its name, also of its files.
     pub name: String,
-    /// `--attach`.
-    pub attach: Attach,
-    /// `--level`.
-    pub level: Level,
+    /// How `lastref` is to watch.
+    pub watch: Watch,
     /// Whether to wait until `lastref` counts the calls as stuck.
     pub stuck: bool,
-    /// Scenarios and how often to run each.
-    pub scenarios: Vec<(String, u64)>,
+    /// Scenarios, in order.
+    pub scenarios: Vec<PlannedScenario>,
+}
+
+/// One scenario of a session.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PlannedScenario {
+    /// Its name.
+    pub name: String,
+    /// How often to run it.
+    pub count: u64,
+    /// What the guest does besides.
+    pub guest: Option<Step>,
 }
 
 /// What became of a session inside the guest.
@@ -98,26 +117,63 @@ impl fmt::Display for Level {
     }
 }
 
+impl fmt::Display for Watch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.attach, self.level)?;
+        if self.track_locks {
+            formatter.write_str("-locks")?;
+        }
+        Ok(())
+    }
+}
+
 impl Session {
     /// Its name, also of its files.
     pub fn name(&self) -> String {
-        let suffix = if self.stuck { "-stuck" } else { "" };
-        format!("{}-{}{suffix}", self.attach, self.level)
+        let stuck = if self.stuck { "-stuck" } else { "" };
+        format!("{}{stuck}", self.watch)
     }
 
     /// What the guest is told of it.
     pub fn planned(&self) -> PlannedSession {
         PlannedSession {
             name: self.name(),
-            attach: self.attach,
-            level: self.level,
+            watch: self.watch,
             stuck: self.stuck,
             scenarios: self
                 .expectations
                 .iter()
-                .map(|expectation| (expectation.name.clone(), expectation.count))
+                .map(|expectation| PlannedScenario {
+                    name: expectation.name.clone(),
+                    count: expectation.count,
+                    guest: expectation.guest,
+                })
                 .collect(),
         }
+    }
+}
+
+/// Every way to watch that is judged, but those that the table skips.
+const WATCHES: &[Watch] = &[
+    watch(Attach::Kprobe, Level::Final),
+    watch(Attach::Kprobe, Level::Evictions),
+    watch(Attach::Fentry, Level::Final),
+    watch(Attach::Fentry, Level::Evictions),
+    Watch {
+        track_locks: true,
+        ..watch(Attach::Kprobe, Level::Final)
+    },
+    Watch {
+        track_locks: true,
+        ..watch(Attach::Fentry, Level::Final)
+    },
+];
+
+const fn watch(attach: Attach, level: Level) -> Watch {
+    Watch {
+        attach,
+        level,
+        track_locks: false,
     }
 }
 
@@ -125,22 +181,19 @@ impl Session {
 pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session> {
     let mut sessions = Vec::new();
     for stuck in [false, true] {
-        for attach in [Attach::Kprobe, Attach::Fentry] {
-            for level in [Level::Final, Level::Evictions] {
-                let expectations: Vec<Expectation> = table
-                    .expectations(kernel, attach, level)
-                    .into_iter()
-                    .filter(|expectation| (expectation.outcome == Outcome::Stuck) == stuck)
-                    .filter(|expectation| only.is_empty() || only.contains(&expectation.name))
-                    .collect();
-                if !expectations.is_empty() {
-                    sessions.push(Session {
-                        attach,
-                        level,
-                        stuck,
-                        expectations,
-                    });
-                }
+        for watch in WATCHES {
+            let expectations: Vec<Expectation> = table
+                .expectations(kernel, *watch)
+                .into_iter()
+                .filter(|expectation| (expectation.outcome == Outcome::Stuck) == stuck)
+                .filter(|expectation| only.is_empty() || only.contains(&expectation.name))
+                .collect();
+            if !expectations.is_empty() {
+                sessions.push(Session {
+                    watch: *watch,
+                    stuck,
+                    expectations,
+                });
             }
         }
     }

@@ -1,0 +1,109 @@
+//! What the judge reads of a report of `lastref`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::lab::Severity;
+
+/// A report.
+#[derive(Debug, Default, Deserialize)]
+pub struct Report {
+    pub losses: BTreeMap<String, Option<u64>>,
+    pub totals: Totals,
+    pub findings: Vec<Site>,
+    pub other_sites: Vec<Site>,
+}
+
+/// All final puts in numbers.
+#[derive(Debug, Default, Deserialize)]
+pub struct Totals {
+    pub final_puts: u64,
+    pub benign_final_puts: u64,
+    pub evictions: u64,
+}
+
+/// One call chain.
+#[derive(Debug, Deserialize)]
+pub struct Site {
+    pub id: String,
+    pub frames: Vec<Frame>,
+    pub contexts: Vec<Context>,
+}
+
+/// One frame of it.
+#[derive(Debug, Deserialize)]
+pub struct Frame {
+    pub function: Option<String>,
+}
+
+/// One context that it was called in.
+#[derive(Debug, Deserialize)]
+pub struct Context {
+    pub severity: Severity,
+    pub hazards: Vec<Hazard>,
+    pub counts: Counts,
+    pub facts: FactSheet,
+    pub example: Option<Example>,
+}
+
+/// A rule that matched.
+#[derive(Debug, Deserialize)]
+pub struct Hazard {
+    pub rule: String,
+    pub severity: Severity,
+}
+
+/// Exact counts of calls.
+#[derive(Debug, Deserialize)]
+pub struct Counts {
+    pub final_puts: u64,
+}
+
+/// Facts that are true.
+#[derive(Debug, Deserialize)]
+pub struct FactSheet {
+    pub yes: BTreeSet<String>,
+}
+
+/// One call as an example.
+#[derive(Debug, Deserialize)]
+pub struct Example {
+    pub inode: InodeExample,
+}
+
+/// The inode of that call.
+#[derive(Debug, Deserialize)]
+pub struct InodeExample {
+    pub filesystem: String,
+}
+
+impl Report {
+    /// Every site with each of its contexts.
+    pub fn contexts(&self) -> impl Iterator<Item = (&Site, &Context)> {
+        self.findings
+            .iter()
+            .chain(&self.other_sites)
+            .flat_map(|site| site.contexts.iter().map(move |context| (site, context)))
+    }
+}
+
+impl Site {
+    /// Names of the functions, `iput`'s caller first; what the kernel or its compiler appended to a
+    /// name (`.isra.0`, `.cold`) is left out.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.frames
+            .iter()
+            .map(|frame| frame.function.as_deref().unwrap_or("?"))
+            .map(|name| name.split_once('.').map_or(name, |(plain, _)| plain))
+    }
+}
+
+impl Context {
+    /// The filesystem that the inode was on.
+    pub fn filesystem(&self) -> &str {
+        self.example
+            .as_ref()
+            .map_or("?", |example| &example.inode.filesystem)
+    }
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask field`: real filesystems on stock kernels, all or some of them.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::context::Context;
+use crate::tally::Tally;
+use crate::{agent, field};
+
+/// Options of `field`.
+#[derive(Debug, Args)]
+pub struct Field {
+    /// Kernel to run on (see kernels.toml); 6.1, 6.12 and 7.3 in turn if none is named
+    #[arg(long = "kernel", value_name = "NAME")]
+    kernels: Vec<String>,
+    /// A built lastref, instead of building it
+    #[arg(long, value_name = "PATH")]
+    lastref: Option<PathBuf>,
+    /// Filesystems to run; all if none is named
+    filesystems: Vec<String>,
+}
+
+/// Runs it and prints the tally last; 1 if anything is not as it must be.
+pub fn run(context: &Context, options: &Field) -> Result<u8> {
+    let lastref = match &options.lastref {
+        Some(path) => path.clone(),
+        None => agent::build(context)?,
+    };
+    let kernels = if options.kernels.is_empty() {
+        field::KERNELS.map(String::from).to_vec()
+    } else {
+        options.kernels.clone()
+    };
+    let mut tally = Tally::default();
+    for kernel in &kernels {
+        tally.add(field::run(context, kernel, &lastref, &options.filesystems)?);
+    }
+    println!("{tally}");
+    Ok(u8::from(tally.failed > 0))
+}
