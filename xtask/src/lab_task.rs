@@ -11,9 +11,6 @@ use crate::lab::matrix::Matrix;
 use crate::tally::Tally;
 use crate::{agent, lab};
 
-/// The kernel that is built to check itself.
-const WITNESS_KERNEL: &str = "7.3-lockdep";
-
 /// Options of `lab`.
 #[derive(Debug, Args)]
 pub struct Lab {
@@ -82,7 +79,7 @@ pub fn run(context: &Context, options: &Lab) -> Result<u8> {
 
 /// Prints what the kernel and `lastref` say of each scenario; 1 if they differ without a reason.
 fn witness(context: &Context, options: &Lab, lastref: &Path) -> Result<u8> {
-    let kernel = options.kernel.as_deref().unwrap_or(WITNESS_KERNEL);
+    let kernel = options.kernel.as_deref().unwrap_or(lab::WITNESS_KERNEL);
     let lab::witness::Comparison { good, bad } =
         lab::witness::run(context, kernel, lastref, &options.scenarios)?;
     let tally = Tally {

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, setup};
+use crate::{agent, field, lab, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -210,17 +210,42 @@ fn side_by_side() -> usize {
     (cpus / 2).max(2)
 }
 
-/// What runs in guests, by the names of its task and kernel: `cargo xtask TASK --kernel KERNEL`.
-type Job<'a> = (&'a str, &'a str);
+/// What runs in guests: `cargo xtask` with these arguments.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    arguments: Vec<String>,
+}
+
+impl Job {
+    fn new(task: &str, kernel: &str, more: &[&str]) -> Self {
+        let arguments = [task, "--kernel", kernel]
+            .into_iter()
+            .chain(more.iter().copied());
+        Self {
+            name: format!(
+                "{} {kernel}",
+                more.first()
+                    .map_or(task, |flag| flag.trim_start_matches('-'))
+            ),
+            arguments: arguments.map(ToOwned::to_owned).collect(),
+        }
+    }
+}
 
 /// The longest first, so that they do not come last and alone.
-fn jobs(kernels: &[String]) -> Vec<Job<'_>> {
-    let fields = kernels
-        .iter()
-        .filter(|kernel| field::KERNELS.contains(&kernel.as_str()))
-        .map(|kernel| ("field", kernel.as_str()));
-    let labs = kernels.iter().map(|kernel| ("lab", kernel.as_str()));
-    fields.chain(labs).collect()
+fn jobs(kernels: &[String]) -> Vec<Job> {
+    let with = |wanted: &'static [&'static str]| {
+        kernels
+            .iter()
+            .map(String::as_str)
+            .filter(|kernel| wanted.contains(kernel))
+    };
+    let fields = with(&field::KERNELS).map(|kernel| Job::new("field", kernel, &[]));
+    let witness =
+        with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
+    let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
+    fields.chain(labs).chain(witness).collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.
@@ -231,7 +256,7 @@ fn guests(context: &Context, jobs: &[Job]) -> Result<Vec<Done>> {
             println!("{error:#}");
             return Ok(jobs
                 .iter()
-                .map(|job| finish(&job_name(job), Instant::now(), Tally::of(false)))
+                .map(|job| finish(&job.name, Instant::now(), Tally::of(false)))
                 .collect());
         }
     };
@@ -251,8 +276,8 @@ fn guests(context: &Context, jobs: &[Job]) -> Result<Vec<Done>> {
                     let start = Instant::now();
                     let (output, tally) = run_job(context, &program, &lastref, job);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    println!("== {}\n{}", job_name(job), output.trim_end());
-                    done.push(finish(&job_name(job), start, tally));
+                    println!("== {}\n{}", job.name, output.trim_end());
+                    done.push(finish(&job.name, start, tally));
                 }
             });
         }
@@ -260,18 +285,16 @@ fn guests(context: &Context, jobs: &[Job]) -> Result<Vec<Done>> {
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn job_name((task, kernel): &Job) -> String {
-    format!("{task} {kernel}")
-}
-
 fn run_job(context: &Context, program: &Path, lastref: &Path, job: &Job) -> (String, Tally) {
-    let (task, kernel) = job;
-    let log = context.cache.join(format!("logs/{task}-{kernel}.log"));
+    let log = context
+        .cache
+        .join(format!("logs/{}.log", job.name.replace(' ', "-")));
     let result = run_logged(
-        &job_name(job),
+        &job.name,
         context
             .command(program)
-            .args([task, "--kernel", kernel, "--lastref"])
+            .args(&job.arguments)
+            .arg("--lastref")
             .arg(lastref),
         &log,
     );

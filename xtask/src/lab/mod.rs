@@ -33,8 +33,11 @@ use crate::guest::{Guest, Outcome};
 use crate::progress::{elapsed, read_lossy};
 use crate::{kernels, module};
 
-/// From boot to the end of the last session, under emulation.
-const TIMEOUT: Duration = Duration::from_mins(20);
+/// The kernel whose own complaints `lab --witness` compares verdicts with.
+pub const WITNESS_KERNEL: &str = "7.3-lockdep";
+
+/// From boot to the end of the last session, under emulation, with other guests beside.
+const TIMEOUT: Duration = Duration::from_mins(30);
 
 /// What the guest notes before its first session, and what it does for that.
 const BEFORE_SESSIONS: [(&str, &str); 2] = [

@@ -398,6 +398,22 @@ mod tests {
     }
 
     #[test]
+    fn the_document_explains_every_difference() {
+        let table = Explanations::parse(include_str!("../../../lab/witness.toml")).unwrap();
+        let document = include_str!("../../../docs/accuracy.md");
+        for difference in &table.difference {
+            let row = format!("`{}`", difference.scenario);
+            let severity = format!("| {} |", difference.lastref);
+            assert!(
+                document.lines().any(|line| line.starts_with("| `")
+                    && line.contains(&row)
+                    && line.contains(&severity)),
+                "{row}"
+            );
+        }
+    }
+
+    #[test]
     fn what_lockdep_cut_off_is_run_again() {
         let round = || Round {
             scenarios: ["a", "b"]
