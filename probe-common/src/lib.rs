@@ -11,14 +11,17 @@
 
 mod facts;
 mod layout;
+mod locks;
 mod record;
 
 pub use facts::{ALL_FACTS, Fact, Facts};
 pub use layout::{ABSENT, AddressRange, CALLERS_MAX, KernelLayout, PARTS_MAX};
+pub use locks::{
+    CLASS_NAME_LEN, HELD_LOCKS_MAX, HeldLock, LockKind, LockPlace, TASK_LOCKS_MAX, TakenLock,
+    TaskLocks, TrackedLock,
+};
 pub use record::{
-    Baseline, CLASS_NAME_LEN, COMM_LEN, Calibration, Control, DURATION_BUCKETS, FRAMES_MAX,
-    HELD_LOCKS_MAX, HeldLock, InFlight, InFlightKey, LastBenign, LockKind, LockPlace, Loss,
-    MARKS_MAX, Mark, MarkKind, NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord, SiteCounts,
-    SiteKey, StackRecord, TASK_LOCKS_MAX, TakenLock, TaskLocks, TaskMarks, Totals, TrackedLock,
-    UNKNOWN,
+    Baseline, COMM_LEN, Calibration, Control, DURATION_BUCKETS, FRAMES_MAX, InFlight, InFlightKey,
+    LastBenign, Loss, MARKS_MAX, Mark, MarkKind, NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord,
+    SiteCounts, SiteKey, StackRecord, TaskMarks, Totals, UNKNOWN,
 };
