@@ -42,7 +42,7 @@ facts! {
     MemReclaimWorker = 2, "mem_reclaim_worker";
     /// The worker's queue is ordered: nothing else queued there runs until this item ends.
     OrderedWorker = 3, "ordered_worker";
-    /// The task is inside `do_writepages()` of the very inode that it puts.
+    /// The task is inside writeback of the very inode that it puts.
     WritebackThisInode = 4, "writeback_this_inode";
     /// The task is inside `do_writepages()` of another inode.
     WritebackOtherInode = 5, "writeback_other_inode";

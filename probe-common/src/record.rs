@@ -213,6 +213,8 @@ pub enum MarkKind {
     Writepages = 3,
     /// `wb_workfn()`.
     Flusher = 4,
+    /// `writeback_single_inode()`: the pages, then the inode itself.
+    InodeWriteback = 5,
 }
 
 /// One function that a task is inside of.

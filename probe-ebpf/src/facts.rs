@@ -217,7 +217,9 @@ pub fn from_marks(facts: Recorder, marks: Option<&TaskMarks>, entry: &Entry, ino
             // The stack grows down: a function further out has a higher pointer. One that
             // has not has returned, and its exit was missed.
             if mark.stack_pointer > entry.stack_pointer {
-                facts.set(fact_of(mark, inode), true);
+                if let Some(fact) = fact_of(mark, inode) {
+                    facts.set(fact, true);
+                }
                 if mark.kind == MarkKind::Writepages as u32 {
                     written_ino = mark.ino;
                 }
@@ -227,16 +229,24 @@ pub fn from_marks(facts: Recorder, marks: Option<&TaskMarks>, entry: &Entry, ino
     written_ino
 }
 
-/// What being inside of the marked function means.
+/// What being inside of the marked function means. To write another inode's metadata is nothing
+/// by itself: only its pages hold up an eviction of a third one.
 #[inline(always)]
-fn fact_of(mark: &Mark, inode: u64) -> Fact {
+fn fact_of(mark: &Mark, inode: u64) -> Option<Fact> {
+    let this = mark.inode == inode;
     if mark.kind == MarkKind::Flusher as u32 {
-        Fact::Flusher
+        Some(Fact::Flusher)
+    } else if mark.kind == MarkKind::InodeWriteback as u32 {
+        if this {
+            Some(Fact::WritebackThisInode)
+        } else {
+            None
+        }
     } else if mark.kind != MarkKind::Writepages as u32 {
-        Fact::NestedEviction
-    } else if mark.inode == inode {
-        Fact::WritebackThisInode
+        Some(Fact::NestedEviction)
+    } else if this {
+        Some(Fact::WritebackThisInode)
     } else {
-        Fact::WritebackOtherInode
+        Some(Fact::WritebackOtherInode)
     }
 }

@@ -59,7 +59,7 @@ pub static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(1, 0);
 /// program that uses it: an interrupt may run one program while another is under way on
 /// the same CPU, but the kernel never runs the same one twice there.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(7, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(9, 0);
 
 /// The program that uses a slot of [`SCRATCH`].
 #[derive(Clone, Copy)]
@@ -79,6 +79,10 @@ pub enum Slot {
     Flusher = 5,
     /// The program on the end of `wb_workfn`.
     FlusherEnd = 6,
+    /// The program on `writeback_single_inode`.
+    InodeWriteback = 7,
+    /// The program on the end of `writeback_single_inode`.
+    InodeWritebackEnd = 8,
 }
 
 /// One program's room.

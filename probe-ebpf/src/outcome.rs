@@ -71,7 +71,7 @@ pub fn on_eviction(entry: &Entry, way: Way, inode: &Inode, task: u64) {
     });
 }
 
-/// `do_writepages` or `wb_workfn` was entered.
+/// `do_writepages`, `writeback_single_inode` or `wb_workfn` was entered.
 #[inline(always)]
 pub fn on_writeback(entry: &Entry, kind: MarkKind, inode: u64) {
     if !is_recording() {
@@ -160,7 +160,7 @@ pub fn on_evict_end(entry: &Entry) {
     });
 }
 
-/// `do_writepages` or `wb_workfn` was left.
+/// `do_writepages`, `writeback_single_inode` or `wb_workfn` was left.
 #[inline(always)]
 pub fn on_writeback_end(entry: &Entry, kind: MarkKind) {
     pop(entry, |other| other == kind as u32);

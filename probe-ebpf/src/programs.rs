@@ -121,6 +121,46 @@ fn do_writepages_fexit(context: FExitContext) -> Option<()> {
     Some(())
 }
 
+/// `writeback_single_inode(inode, wbc)`: a task syncs an inode.
+#[kprobe]
+fn writeback_single_inode_kprobe(context: ProbeContext) -> Option<()> {
+    outcome::on_writeback(
+        &context.enter(Slot::InodeWriteback)?,
+        MarkKind::InodeWriteback,
+        context.arg(0)?,
+    );
+    Some(())
+}
+
+/// `writeback_single_inode(inode, wbc)`: a task syncs an inode.
+#[fentry]
+fn writeback_single_inode_fentry(context: FEntryContext) -> Option<()> {
+    let entry = context.enter(Slot::InodeWriteback)?;
+    let inode = launder(entry.scratch, 1, context.arg(0));
+    outcome::on_writeback(&entry, MarkKind::InodeWriteback, inode);
+    Some(())
+}
+
+/// The end of `writeback_single_inode`.
+#[kretprobe]
+fn writeback_single_inode_kretprobe(context: RetProbeContext) -> Option<()> {
+    outcome::on_writeback_end(
+        &context.enter(Slot::InodeWritebackEnd)?,
+        MarkKind::InodeWriteback,
+    );
+    Some(())
+}
+
+/// The end of `writeback_single_inode`.
+#[fexit]
+fn writeback_single_inode_fexit(context: FExitContext) -> Option<()> {
+    outcome::on_writeback_end(
+        &context.enter(Slot::InodeWritebackEnd)?,
+        MarkKind::InodeWriteback,
+    );
+    Some(())
+}
+
 /// `wb_workfn(work)`: the flusher.
 #[kprobe]
 fn wb_workfn_kprobe(context: ProbeContext) -> Option<()> {

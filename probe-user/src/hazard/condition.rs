@@ -11,6 +11,7 @@ use super::Call;
 use super::filesystems::FilesystemGroup;
 use super::frames::FrameGroup;
 use super::locks::{self, LockPattern};
+use crate::kernel::symbols::plain_name;
 use crate::report::model::{Example, Lock};
 use crate::report::units::{count, duration, duration_ms};
 
@@ -182,6 +183,14 @@ fn frame(chain: &[String], group: &FrameGroup) -> Option<Vec<String>> {
     Some(vec![format!("`{name}` in the chain: {}.", group.what)])
 }
 
+/// Whether a lock is lockdep's stand-in for a work item, which only `process_one_work()` takes
+/// (kernel/workqueue.c). Its class has the item's own name where that was declared and not
+/// initialised (include/linux/workqueue.h, `__WORK_INITIALIZER()`).
+fn is_work_item(lock: &Lock) -> bool {
+    let taker = lock.taken_by.as_deref().map(plain_name);
+    lock.kind.is_none() && taker == Some("process_one_work")
+}
+
 /// The locks that are held and that nothing accounts for.
 fn held_locks(call: &Call, accounted: &Accounted) -> Option<Vec<String>> {
     if !call.facts.is(Fact::LockHeld) {
@@ -194,7 +203,7 @@ fn held_locks(call: &Call, accounted: &Accounted) -> Option<Vec<String>> {
         .iter()
         .filter(|lock| {
             let known = |pattern: &LockPattern| pattern.accounts_for(lock);
-            !accounted.locks.iter().any(known)
+            !accounted.locks.iter().any(known) && !is_work_item(lock)
         })
         .map(|lock| format!("Held for {}: {}.", lock.mode, lock.describe()))
         .collect();

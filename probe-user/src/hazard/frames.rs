@@ -91,11 +91,13 @@ pub const DELAYED_FPUT: FrameGroup = FrameGroup {
     absent: None,
 };
 
-/// The block layer's completion of a bio, when it runs in a task.
+/// The block layer's completion of a bio, when it runs in a task. `bio_endio()` ends in a jump to
+/// `->bi_end_io` and leaves no frame; `blk_update_request()` calls it for all devices that have
+/// request queues. Of a driver that completes bios itself nothing tells.
 pub const BIO_COMPLETION: FrameGroup = FrameGroup {
     what: "block I/O completion",
     home: Home::Kernel,
-    names: &["bio_endio"],
+    names: &["bio_endio", "blk_update_request"],
     absent: None,
 };
 

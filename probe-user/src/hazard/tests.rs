@@ -129,6 +129,38 @@ fn locked(chain: &[&'static str], class: &'static str, mode: &'static str) -> Ca
     }
 }
 
+/// A worker that holds `class`, taken by `taker`.
+fn worker_with(class: &str, taker: &str) -> Vec<String> {
+    let mut facts = Facts::default();
+    for fact in [Fact::Kthread, Fact::WorkqueueWorker, Fact::LockHeld] {
+        facts.set(fact, true);
+    }
+    let example = Example {
+        held_locks: vec![Lock {
+            class: class.into(),
+            mode: "write".into(),
+            taken_by: Some(taker.into()),
+            ..Lock::default()
+        }],
+        ..Example::default()
+    };
+    let hazards = judge(&Call {
+        facts,
+        chain: &[],
+        counts: &Counts::default(),
+        example: Some(&example),
+        stuck: &[],
+    });
+    hazards.into_iter().map(|hazard| hazard.rule).collect()
+}
+
+#[test]
+fn a_work_items_stand_in_is_no_lock() {
+    let item = "(lab_work).work";
+    assert_eq!(worker_with(item, "process_one_work"), ["worker"]);
+    assert_eq!(worker_with(item, "lab_run"), ["held-lock", "worker"]);
+}
+
 /// Each case with exactly the rules that match it, in their order.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {

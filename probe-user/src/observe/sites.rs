@@ -162,23 +162,23 @@ fn judge(id: &str, group: Group) -> Site {
 }
 
 /// Facts that are remembered from the entry into a function: it must be on the stack as well, or
-/// what it ends in a jump to.
+/// another one that stands for them, but proves nothing by itself.
 struct Remembered {
     facts: &'static [Fact],
     function: &'static str,
-    ends_in: Option<&'static str>,
+    or: Option<&'static str>,
 }
 
 const REMEMBERED: &[Remembered] = &[
     Remembered {
         facts: &[Fact::WritebackThisInode, Fact::WritebackOtherInode],
         function: "do_writepages",
-        ends_in: None,
+        or: Some("writeback_single_inode"),
     },
     Remembered {
         facts: &[Fact::Flusher],
         function: "wb_workfn",
-        ends_in: None,
+        or: None,
     },
     // The last statement of evict() (fs/inode.c), from where ->destroy_inode() may put another
     // inode (fs/overlayfs/super.c, ovl_destroy_inode()). It is no proof by itself: an inode that
@@ -186,7 +186,7 @@ const REMEMBERED: &[Remembered] = &[
     Remembered {
         facts: &[Fact::NestedEviction],
         function: "evict",
-        ends_in: Some("destroy_inode"),
+        or: Some("destroy_inode"),
     },
 ];
 
@@ -204,7 +204,7 @@ fn settle(mut facts: Facts, chain: &Chain) -> Facts {
     let is_whole = !chain.truncated && chain.frames.iter().all(|frame| frame.function.is_some());
     for remembered in REMEMBERED {
         let entered = is_on_stack(remembered.function);
-        let inside = entered || remembered.ends_in.is_some_and(is_on_stack);
+        let inside = entered || remembered.or.is_some_and(is_on_stack);
         if entered && !facts.any(remembered.facts) {
             for fact in remembered.facts {
                 facts.forget(*fact);

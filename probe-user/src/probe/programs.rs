@@ -37,6 +37,18 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
         for_evictions: true,
     },
     AttachPoint {
+        function: "writeback_single_inode",
+        kprobe: Programs {
+            entry: "writeback_single_inode_kprobe",
+            exit: Some("writeback_single_inode_kretprobe"),
+        },
+        fentry: Programs {
+            entry: "writeback_single_inode_fentry",
+            exit: Some("writeback_single_inode_fexit"),
+        },
+        for_evictions: true,
+    },
+    AttachPoint {
         function: "wb_workfn",
         kprobe: Programs {
             entry: "wb_workfn_kprobe",

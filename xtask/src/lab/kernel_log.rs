@@ -1,5 +1,6 @@
-//! The kernel's own complaints in its log: which there are, and which scenario's put they are about.
+//! The kernel's own complaints in its log.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::process::Command;
 
@@ -7,9 +8,6 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::progress::output_of;
-
-/// What the lab's functions that make a put are called, with the scenario's name after it.
-const PUT: &str = "lab_put_in_";
 
 /// What the kernel complains of.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,8 +96,22 @@ pub struct Complaint {
     pub kind: Kind,
     /// Its first line.
     pub heading: String,
-    /// The scenario whose put is in its text.
-    pub scenario: Option<String>,
+    /// The functions of the stacks in its text, without what only lies about on them.
+    pub functions: BTreeSet<String>,
+}
+
+impl Complaint {
+    /// Whether a task that hangs does so in the eviction that a scenario's put has led to. The put's
+    /// own frame may be missing: a kretprobe puts another return address in its place.
+    pub fn hangs_in(&self, scenario: &str) -> bool {
+        let own = format!("_{scenario}");
+        self.kind == Kind::HungTask
+            && self.functions.contains("evict")
+            && self
+                .functions
+                .iter()
+                .any(|name| name.starts_with("lab_") && name.ends_with(&own))
+    }
 }
 
 /// All complaints of a piece of the log.
@@ -114,24 +126,22 @@ pub fn complaints(log: &str) -> Vec<Complaint> {
             found.push(Complaint {
                 kind,
                 heading: line.trim().to_string(),
-                scenario: None,
+                functions: BTreeSet::new(),
             });
-        } else if let Some(last) = found.last_mut()
-            && last.scenario.is_none()
-        {
-            last.scenario = put_in(line);
+        } else if let Some(last) = found.last_mut() {
+            last.functions.extend(function(line));
         }
     }
     found
 }
 
-fn put_in(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once(PUT)?;
-    let name: String = rest
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .collect();
-    Some(name)
+/// The function of a line of a stack, ` name+0x1/0x2 [module]`. One with a question mark is a return
+/// address that was found on the stack and belongs to no call (`arch/x86/kernel/dumpstack.c`).
+fn function(line: &str) -> Option<String> {
+    let (name, _) = line.trim().split_once("+0x")?;
+    name.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+        .then(|| name.to_string())
 }
 
 /// The log since the last line that contains `mark`.
@@ -161,25 +171,32 @@ WARNING: inconsistent lock state
 7.3.4 #1 Tainted: G
 --------------------------------
 INFO: task kworker/u8:2:38 blocked for more than 5 seconds.
+ ? lab_put_in_evict_lock+0x10/0x10 [lastref_lab]
  evict+0x100/0x270
- lab_put_in_writeback_self+0xe/0x20 [lastref_lab]
- lab_put_self+0x2e/0x50 [lastref_lab]
+ arch_rethook_trampoline+0x10/0x10
+ lab_hook_writeback_self+0x2e/0x50 [lastref_lab]
+INFO: task lastref_lab_han:85 blocked for more than 6 seconds.
+ lab_thread_writeback_self+0xe/0x10 [lastref_lab]
 ";
 
     #[test]
     fn complaints_and_whose_they_are() {
-        let found: Vec<_> = complaints(LOG)
-            .into_iter()
-            .map(|complaint| (complaint.kind, complaint.scenario))
-            .collect();
+        let found = complaints(LOG);
+        let kinds: Vec<Kind> = found.iter().map(|complaint| complaint.kind).collect();
         assert_eq!(
-            found,
+            kinds,
             [
-                (Kind::SleepingFunction, Some("spinlock".to_string())),
-                (Kind::LockState, None),
-                (Kind::HungTask, Some("writeback_self".to_string())),
+                Kind::SleepingFunction,
+                Kind::LockState,
+                Kind::HungTask,
+                Kind::HungTask
             ]
         );
+        assert!(found[0].functions.contains("lab_put_in_spinlock"));
+        assert!(!found[0].hangs_in("spinlock"));
+        assert!(found[2].hangs_in("writeback_self"));
+        assert!(!found[2].hangs_in("evict_lock"));
+        assert!(!found[3].hangs_in("writeback_self"));
         assert_eq!(complaints("all is well\nINFO: lockdep is on\n"), []);
     }
 }

@@ -159,7 +159,10 @@ fn hear_all(
     let start = Instant::now();
     let (mut all, mut missing);
     loop {
-        all = kernel_log::complaints(&kernel_log::since(&marking(NAME))?);
+        let log = kernel_log::since(&marking(NAME))?;
+        let path = plan.output.join(format!("{NAME}.hung.log"));
+        fs::write(&path, &log).with_context(|| format!("{} cannot be written", path.display()))?;
+        all = kernel_log::complaints(&log);
         missing = plan
             .stuck
             .iter()
@@ -181,11 +184,11 @@ fn hear_all(
     Ok(())
 }
 
-/// Only the complaints whose text has the scenario's put: tasks that hang are named again and again.
+/// Only those about the scenario, one of each: tasks that hang are named again and again.
 fn about(all: &[Complaint], scenario: &str) -> Vec<Complaint> {
     let mut found: Vec<Complaint> = all
         .iter()
-        .filter(|complaint| complaint.scenario.as_deref() == Some(scenario))
+        .filter(|complaint| complaint.hangs_in(scenario))
         .cloned()
         .collect();
     found.dedup_by_key(|complaint| complaint.kind);

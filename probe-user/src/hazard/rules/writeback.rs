@@ -7,10 +7,11 @@ use super::{Accounts, All, Any, InFlight, Not, Rule, Severity, Stuck, case, is, 
 pub const SELF_WAIT: Rule = Rule {
     id: "writeback-self-wait",
     title: "Final put from inside writeback of the very inode",
-    means: "The task is inside do_writepages() of the inode whose last reference it drops. If the \
-            put evicts while I_SYNC is set, it never returns. If it did not evict (outcome kept), \
-            or nothing had set I_SYNC (fsync() of pages alone), the thread got away with it this \
-            time; the same call on an unlinked inode in a flusher hangs.",
+    means: "The task is inside do_writepages() or writeback_single_inode() of the inode \
+            whose last reference it drops. If the put evicts while I_SYNC is set, it never \
+            returns. If it did not evict (outcome kept), or nothing had set I_SYNC (fsync() \
+            of pages alone), the thread got away with it this time; the same call on an \
+            unlinked inode in a flusher hangs.",
     cases: &[
         case(
             Severity::Deadlock,
