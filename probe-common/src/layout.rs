@@ -183,6 +183,8 @@ layout! {
         nmi_mask: u64 = 0,
         /// `lock_classes[]`, only with `LOCKDEP`.
         lock_classes: u64 = 0,
+        /// `debug_locks`: 0 once lockdep has reported something and has given up.
+        debug_locks: u64 = 0,
         /// `LD_WAIT_SLEEP`: the wait type of locks whose holder may sleep.
         ld_wait_sleep: u64 = 0,
         /// Size of a task's kernel stack in bytes (`THREAD_SIZE`).

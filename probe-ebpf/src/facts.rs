@@ -28,10 +28,17 @@ pub fn read_context(entry: &Entry, task: u64, readings: &mut Readings) {
         read(task, layout!(task_rcu_nesting)).unwrap_or(UNKNOWN),
     );
     through_memory(&mut readings.interrupts_off, entry.interrupts_off);
-    through_memory(
-        &mut readings.held_locks,
-        read(task, layout!(task_lockdep_depth)).unwrap_or(UNKNOWN),
-    );
+    through_memory(&mut readings.held_locks, held_locks(task));
+}
+
+/// How many locks lockdep counts. Once it has reported something it counts no more, and what it
+/// has counted stays (`debug_locks_off()`, `lib/debug_locks.c`).
+#[inline(always)]
+fn held_locks(task: u64) -> u32 {
+    if layout!(debug_locks) != 0 && read::<u32>(layout!(debug_locks), 0) == Some(0) {
+        return UNKNOWN;
+    }
+    read(task, layout!(task_lockdep_depth)).unwrap_or(UNKNOWN)
 }
 
 #[inline(always)]
@@ -225,6 +232,15 @@ pub fn from_marks(facts: Recorder, marks: Option<&TaskMarks>, entry: &Entry, ino
                 }
             }
         }
+    }
+    // A flusher writes an inode itself, after its pages, in what is inlined into
+    // writeback_sb_inodes() (fs/fs-writeback.c): while it does, it may be this one.
+    let facts_now = facts.facts();
+    if facts_now.is(Fact::Flusher)
+        && facts_now.is(Fact::InodeSync)
+        && !facts_now.is(Fact::WritebackThisInode)
+    {
+        facts.forget(Fact::WritebackThisInode);
     }
     written_ino
 }

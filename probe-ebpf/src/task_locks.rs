@@ -3,13 +3,17 @@
 //! A lock counts as held from the entry into the function that takes it: a task that waits for a
 //! lock puts no inode meanwhile. One that may fail to take it is *pending* until it returns.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
+};
 use probe_common::{LockKind, Loss, TASK_LOCKS_MAX, TakenLock, TaskLocks};
 
 use crate::{
     facts,
     maps::{LOCKS, lose},
     recorder::reload,
+    tracked_locks::is_held,
 };
 
 /// What is inserted for a task that takes its first lock.
@@ -76,24 +80,35 @@ pub fn take(address: u64, taken_at: u64, kind: LockKind, taking: Taking) -> Opti
         }
         of(thread)?
     };
-    if index_of(locks, address).is_some() {
-        locks.taken_again = address;
-        locks.taken_again_at = taken_at;
+    let lock = TakenLock {
+        address,
+        taken_at,
+        kind: kind as u32,
+        pending: taking as u32,
+    };
+    if let Some(index) = index_of(locks, address) {
+        let known = locks.locks.get_mut(index as usize)?;
+        // SAFETY: a helper without arguments.
+        if is_held(known, unsafe { bpf_get_current_task() }) {
+            locks.taken_again = address;
+            locks.taken_again_at = taken_at;
+        } else {
+            // Its release was not seen.
+            *known = lock;
+        }
         return None;
     }
     // Read anew: the verifier of 6.1 takes what the search has told it of the depth for a
     // contradiction.
     let depth = reload(&mut locks.depth);
     if let Some(slot) = locks.locks.get_mut(depth as usize) {
-        *slot = TakenLock {
-            address,
-            taken_at,
-            kind: kind as u32,
-            pending: taking as u32,
-        };
+        *slot = lock;
         locks.depth = depth + 1;
     } else {
-        locks.left_out += 1;
+        // One that may fail to be taken would never be known to be released.
+        if taking == Taking::Certain {
+            locks.left_out += 1;
+        }
         lose(Loss::LocksFull);
     }
     Some(())

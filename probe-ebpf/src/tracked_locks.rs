@@ -57,7 +57,7 @@ pub fn read_locks(
 
 /// Whether the lock itself says so. One that cannot be read is believed to be held.
 #[inline(always)]
-fn is_held(lock: &TakenLock, task: u64) -> bool {
+pub fn is_held(lock: &TakenLock, task: u64) -> bool {
     let says = if lock.kind == LockKind::Mutex as u32 {
         owns_mutex(lock.address, task)
     } else if lock.kind == LockKind::RwsemWrite as u32 {

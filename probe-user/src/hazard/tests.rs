@@ -178,13 +178,23 @@ fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {
             with(&[WritebackThisInode, InodeSync], &[]),
             vec![("writeback-self-wait", Unsafe)],
         ),
+        // Somebody else may have set I_SYNC, and be done with it soon.
         (
             Case {
                 in_flight: 1,
                 ..with(&[WritebackThisInode, InodeSync], &[])
             },
-            vec![("writeback-self-wait", Deadlock)],
+            vec![("writeback-self-wait", Unsafe)],
         ),
+        (
+            Case {
+                stuck: vec!["inode_wait_for_writeback"],
+                ..with(&[WritebackThisInode, InodeSync], &[])
+            },
+            vec![("writeback-self-wait", Deadlock), ("stuck", Risky)],
+        ),
+        // A flusher that puts an inode under writeback: perhaps the one that it writes.
+        (with(&[Flusher, InodeSync], &[]), vec![("flusher", Risky)]),
         // The flusher that writes the inode: the flusher rule keeps quiet, the worker's do not.
         (
             Case {
@@ -625,7 +635,10 @@ fn what_is_waited_for_is_told() {
     );
     let own = first(Case {
         in_flight: 1,
-        ..with(&[Fact::WritebackThisInode, Fact::InodeSync], &[])
+        ..with(
+            &[Fact::WritebackThisInode, Fact::InodeSync, Fact::Flusher],
+            &[],
+        )
     })
     .unwrap();
     assert!(

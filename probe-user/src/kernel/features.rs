@@ -46,7 +46,7 @@ impl FentryObstacle {
 /// What speaks against attaching by trampoline on this kernel, if anything does. `preemptible` says
 /// whether tasks are preempted in the kernel.
 #[must_use]
-pub fn fentry_obstacle(symbols: &Symbols, preemptible: bool) -> Option<FentryObstacle> {
+pub fn fentry_obstacle(symbols: &Symbols, preemptible: Option<bool>) -> Option<FentryObstacle> {
     // kernel/bpf/trampoline.c and kernel/trace/ftrace.c; both are stubs in a header where they
     // are not built.
     let supported =
@@ -81,13 +81,17 @@ pub fn fentry_obstacle(symbols: &Symbols, preemptible: bool) -> Option<FentryObs
     // A trampoline's program can then be preempted, and the kernel skips it for every other task
     // that comes to it on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur());
     // kprobes run with preemption disabled.
-    if preemptible {
-        return Some(FentryObstacle::Lossy(
+    match preemptible {
+        Some(false) => None,
+        Some(true) => Some(FentryObstacle::Lossy(
             "this kernel preempts tasks in kernel code, where a trampoline's program then misses \
              the calls of other tasks",
-        ));
+        )),
+        None => Some(FentryObstacle::Lossy(
+            "whether this kernel preempts tasks in kernel code cannot be told (it hides \
+             /proc/kcore); a trampoline's program would then miss the calls of other tasks",
+        )),
     }
-    None
 }
 
 /// Decides how probes are attached, and says why. A wish is obeyed; the reason says when that is
@@ -96,7 +100,7 @@ pub fn fentry_obstacle(symbols: &Symbols, preemptible: bool) -> Option<FentryObs
 pub fn choose_attach(
     requested: AttachChoice,
     symbols: &Symbols,
-    preemptible: bool,
+    preemptible: Option<bool>,
 ) -> (Attach, String) {
     match (requested, fentry_obstacle(symbols, preemptible)) {
         (AttachChoice::Kprobe, _) => (Attach::Kprobe, "as requested".into()),
@@ -205,7 +209,7 @@ mod tests {
             ),
         ];
         for (name, symbols, attach, word) in cases {
-            let (chosen, reason) = choose_attach(AttachChoice::Auto, symbols, false);
+            let (chosen, reason) = choose_attach(AttachChoice::Auto, symbols, Some(false));
             assert_eq!(chosen, *attach, "{name}");
             assert!(reason.contains(word), "{name}: {reason}");
         }
@@ -214,20 +218,23 @@ mod tests {
     #[test]
     fn auto_takes_kprobes_where_trampolines_miss_calls() {
         let safe = symbols(&[TRAMPOLINES, &[PUT]]);
-        let (chosen, reason) = choose_attach(AttachChoice::Auto, &safe, true);
+        let (chosen, reason) = choose_attach(AttachChoice::Auto, &safe, Some(true));
         assert_eq!(chosen, Attach::Kprobe);
         assert!(reason.contains("preempts"), "{reason}");
+        let (chosen, reason) = choose_attach(AttachChoice::Auto, &safe, None);
+        assert_eq!(chosen, Attach::Kprobe);
+        assert!(reason.contains("cannot be told"), "{reason}");
     }
 
     #[test]
     fn a_wish_is_obeyed_with_a_warning() {
         let dangerous = symbols(&[TRAMPOLINES, &[PUT, SRCU]]);
-        let (chosen, reason) = choose_attach(AttachChoice::Fentry, &dangerous, false);
+        let (chosen, reason) = choose_attach(AttachChoice::Fentry, &dangerous, Some(false));
         assert_eq!(chosen, Attach::Fentry);
         assert!(reason.contains("although"), "{reason}");
         assert!(reason.contains("deadlock"), "{reason}");
         assert_eq!(
-            choose_attach(AttachChoice::Kprobe, &dangerous, false),
+            choose_attach(AttachChoice::Kprobe, &dangerous, Some(false)),
             (Attach::Kprobe, "as requested".into())
         );
     }

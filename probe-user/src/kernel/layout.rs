@@ -415,6 +415,7 @@ fn resolve_lockdep(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
     layout.held_lock_size = btf.size_of("held_lock").unwrap_or(ABSENT);
     layout.lock_class_size = btf.size_of("lock_class").unwrap_or(ABSENT);
     layout.lock_classes = symbols.address("lock_classes").unwrap_or(0);
+    layout.debug_locks = symbols.address("debug_locks").unwrap_or(0);
     layout.ld_wait_sleep = btf.enumerator("LD_WAIT_SLEEP").unwrap_or(0);
 }
 

@@ -40,7 +40,8 @@ pub struct HeldLocks {
 impl LockNames {
     /// The locks that the sample's caller held, from the best source.
     pub fn held(&self, sample: &SampleRecord, symbolizer: &mut Symbolizer) -> HeldLocks {
-        if self.source == LockSource::Lockdep {
+        let knows = sample.readings.held_locks != UNKNOWN;
+        if self.source == LockSource::Lockdep && knows {
             let (kept, left_out) = by_lockdep(sample);
             return HeldLocks {
                 locks: kept
@@ -93,6 +94,10 @@ impl LockNames {
         symbolizer: &mut Symbolizer,
         agreement: &mut LockAgreement,
     ) {
+        if sample.readings.held_locks == UNKNOWN {
+            // lockdep has given up.
+            return;
+        }
         let (lockdep, left_out) = by_lockdep(sample);
         let (tracked, tracked_left_out) = by_tracking(sample);
         if left_out > 0 || tracked_left_out > 0 {

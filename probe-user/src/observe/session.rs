@@ -25,7 +25,7 @@ use crate::{
         preemption, privileges,
         symbols::{Symbols, SymbolsError, plain_name},
     },
-    probe::{self, LoadOptions, LockFunction, Probe, ProbeError, Snapshot},
+    probe::{self, AttachPoint, LoadOptions, LockFunction, Probe, ProbeError, Snapshot},
     report::{
         model::{
             Attach, Capture, Example, Frame, Kernel, Level, LockAgreement, LockSource,
@@ -149,7 +149,7 @@ impl Session {
         let btf = Btf::from_kernel()?;
         let symbols = Symbols::from_kallsyms()?;
         let resolved = layout::resolve(&btf, &symbols)?;
-        let preemptible = preemption::is_preemptible(&symbols).unwrap_or(false);
+        let preemptible = preemption::is_preemptible(&symbols);
         let (attach, attach_reason) =
             features::choose_attach(options.attach, &symbols, preemptible);
         let lock_functions = if options.track_locks {
@@ -169,6 +169,7 @@ impl Session {
             level: options.level,
             attach,
             counts_kprobe_misses: resolved.counts_kprobe_misses,
+            attach_points: AttachPoint::on(&symbols, options.level),
             lock_functions,
             debug: options.debug,
         })?;

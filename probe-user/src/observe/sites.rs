@@ -57,13 +57,13 @@ pub struct Aggregate<'a> {
     pub stuck: Vec<StuckCall>,
 }
 
-/// What is put together into one context: facts, filesystem, the held locks in words.
-type ContextKey = (Facts, u64, Vec<String>);
+/// What is put together into one context: facts, filesystem, the held locks in words, what the
+/// innermost frame called.
+type ContextKey = (Facts, u64, Vec<String>, Option<String>);
 
 #[derive(Default)]
 struct Group {
     frames: Vec<Frame>,
-    called: Option<String>,
     truncated: bool,
     contexts: BTreeMap<ContextKey, Gathered>,
 }
@@ -82,7 +82,6 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
         let group = groups.entry(&aggregate.chain.site).or_default();
         if group.frames.is_empty() {
             group.frames.clone_from(&aggregate.chain.frames);
-            group.called.clone_from(&aggregate.chain.called);
             group.truncated = aggregate.chain.truncated;
         }
         let locks = aggregate
@@ -92,7 +91,12 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
         let facts = settle(aggregate.key.facts, aggregate.chain);
         let context = group
             .contexts
-            .entry((facts, aggregate.key.filesystem, locks))
+            .entry((
+                facts,
+                aggregate.key.filesystem,
+                locks,
+                aggregate.chain.called.clone(),
+            ))
             .or_default();
         calls::add(
             &mut context.counts,
@@ -110,24 +114,23 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
 }
 
 fn judge(id: &str, group: Group) -> Site {
-    let functions = group
+    let frames: Vec<String> = group
         .frames
         .iter()
-        .map(|frame| frame.function.as_deref().unwrap_or(""));
-    let names: Vec<String> = group
-        .called
-        .as_deref()
-        .into_iter()
-        .chain(functions)
-        .map(|function| plain_name(function).to_owned())
+        .map(|frame| plain_name(frame.function.as_deref().unwrap_or("")).to_owned())
         .collect();
     let mut total = Counts::default();
     let mut stuck = Vec::new();
     let contexts: Vec<Context> = group
         .contexts
         .into_iter()
-        .map(|((facts, ..), gathered)| {
+        .map(|((facts, _, _, called), gathered)| {
             calls::add(&mut total, &gathered.counts);
+            let names: Vec<String> = called
+                .iter()
+                .map(|function| plain_name(function).to_owned())
+                .chain(frames.iter().cloned())
+                .collect();
             let hazards = hazard::judge(&Call {
                 facts,
                 chain: &names,
@@ -141,6 +144,7 @@ fn judge(id: &str, group: Group) -> Site {
                 hazards,
                 counts: gathered.counts,
                 facts: calls::fact_sheet(facts),
+                called,
                 example: gathered.example,
             }
         })
@@ -153,7 +157,6 @@ fn judge(id: &str, group: Group) -> Site {
             .max()
             .unwrap_or(crate::report::model::Severity::Benign),
         counts: total,
-        called: group.called,
         frames: group.frames,
         truncated: group.truncated,
         contexts,

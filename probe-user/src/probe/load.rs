@@ -12,7 +12,7 @@ use probe_common::{
     StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
-use super::{ProbeError, lock_functions::LockFunction, programs::ATTACH_POINTS};
+use super::{ProbeError, lock_functions::LockFunction, programs::AttachPoint};
 use crate::report::model::{Attach, Level};
 
 /// The kernel half, built by build.rs.
@@ -40,6 +40,8 @@ pub struct LoadOptions {
     pub attach: Attach,
     /// Whether the kernel counts the hits that it skips of programs on kprobes.
     pub counts_kprobe_misses: bool,
+    /// The functions that are watched.
+    pub attach_points: Vec<&'static AttachPoint>,
     /// The functions that take and release locks and are to be followed, none to follow no locks.
     pub lock_functions: Vec<&'static LockFunction>,
     /// Whether the programs log what they do.
@@ -119,7 +121,7 @@ impl Probe {
                 probe.attach_program(program, function.name, None)?;
             }
         }
-        for point in ATTACH_POINTS.iter().filter(|point| point.at(options.level)) {
+        for point in &options.attach_points {
             let programs = point.programs(options.attach);
             // The entry last: kprobes on a function run newest first (`add_new_kprobe()`,
             // kernel/kprobes.c), and up to 5.14 a kretprobe hides the return address from the

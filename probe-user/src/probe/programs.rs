@@ -1,6 +1,9 @@
 //! The attach points: which function, by which programs, at which level.
 
-use crate::report::model::{Attach, Level};
+use crate::{
+    kernel::symbols::Symbols,
+    report::model::{Attach, Level},
+};
 
 /// A kernel function that is watched.
 pub struct AttachPoint {
@@ -11,6 +14,8 @@ pub struct AttachPoint {
     fentry: Programs,
     /// Whether it is needed when only evictions are watched.
     for_evictions: bool,
+    /// Whether a kernel without it can be watched: a compiler may inline what is static.
+    pub optional: bool,
 }
 
 /// The programs of one kind on one function.
@@ -35,6 +40,7 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
             exit: Some("do_writepages_fexit"),
         },
         for_evictions: true,
+        optional: false,
     },
     AttachPoint {
         function: "writeback_single_inode",
@@ -47,6 +53,7 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
             exit: Some("writeback_single_inode_fexit"),
         },
         for_evictions: true,
+        optional: true,
     },
     AttachPoint {
         function: "wb_workfn",
@@ -59,6 +66,7 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
             exit: Some("wb_workfn_fexit"),
         },
         for_evictions: true,
+        optional: false,
     },
     AttachPoint {
         function: "evict",
@@ -71,6 +79,7 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
             exit: Some("evict_fexit"),
         },
         for_evictions: true,
+        optional: false,
     },
     AttachPoint {
         function: "iput",
@@ -83,6 +92,7 @@ pub const ATTACH_POINTS: &[AttachPoint] = &[
             exit: None,
         },
         for_evictions: false,
+        optional: false,
     },
 ];
 
@@ -96,9 +106,14 @@ impl AttachPoint {
         }
     }
 
-    /// Whether it is watched at `level`.
+    /// The functions that are watched at `level`, but those that this kernel can do without and
+    /// does not have.
     #[must_use]
-    pub fn at(&self, level: Level) -> bool {
-        self.for_evictions || level == Level::Final
+    pub fn on(symbols: &Symbols, level: Level) -> Vec<&'static Self> {
+        ATTACH_POINTS
+            .iter()
+            .filter(|point| point.for_evictions || level == Level::Final)
+            .filter(|point| !point.optional || symbols.contains(point.function))
+            .collect()
     }
 }

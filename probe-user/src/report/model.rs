@@ -239,10 +239,6 @@ pub struct Site {
     pub counts: Counts,
     /// The chain, `iput`'s caller first.
     pub frames: Vec<Frame>,
-    /// What the innermost frame called, where that was not `iput` itself but a function that ended
-    /// in a jump to it, perhaps over others, and so has no frame. Not part of the id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub called: Option<String>,
     /// True if the chain may go on: the kernel's limit on stack depth was reached, or a
     /// kretprobe's trampoline hid what is further out (up to 5.14).
     #[serde(default)]
@@ -341,6 +337,10 @@ pub struct Context {
     pub counts: Counts,
     /// What is known of it.
     pub facts: FactSheet,
+    /// What the innermost frame called, where that was not `iput` itself but a function that ended
+    /// in a jump to it, perhaps over others, and so has no frame. Not part of the site's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// One call as an example; absent if there was no room for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<Example>,

@@ -90,13 +90,13 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
             ..Counts::default()
         },
         frames: vec![frame("dput"), frame("do_unlinkat")],
-        called: None,
         truncated: false,
         contexts: vec![Context {
             severity,
             hazards: Vec::<Hazard>::new(),
             counts: Counts::default(),
             facts: FactSheet::default(),
+            called: None,
             example: None,
         }],
         stuck: Vec::new(),
@@ -213,7 +213,6 @@ fn deadlock() -> Site {
         severity: Severity::Deadlock,
         counts: counts.clone(),
         frames,
-        called: Some("d_delete".into()),
         truncated: true,
         contexts: vec![Context {
             severity: Severity::Deadlock,
@@ -223,6 +222,7 @@ fn deadlock() -> Site {
                 yes: vec!["kthread".into(), "writeback_this_inode".into()],
                 unknown: vec!["rcu_reader".into()],
             },
+            called: None,
             example: Some(example),
         }],
         stuck,

@@ -110,11 +110,14 @@ impl Symbolizer {
     #[must_use]
     pub fn called_function(&mut self, return_address: u64) -> Option<String> {
         let target = self.text.as_mut()?.callee(return_address)?;
-        let name = self.function_name(target)?;
+        // One byte on, as the address after an instruction that is inside.
+        let function = self.frame(target.wrapping_add(1));
+        let is_entry = [0, ENDBR_LEN].contains(&function.offset.wrapping_sub(1));
+        let name = function.function.filter(|_| is_entry)?;
         // A call may enter the padding before a function (arch/x86/kernel/callthunks.c), and an
         // indirect one goes through a thunk.
         let name = name.strip_prefix("__pfx_").unwrap_or(&name).to_owned();
-        (!name.starts_with("__x86_indirect_thunk") && !name.starts_with("__SCT__")).then_some(name)
+        (!name.starts_with("__x86_indirect_") && !name.starts_with("__SCT__")).then_some(name)
     }
 
     /// The function that made a call, by the call's return address; `None` if a kretprobe hides
@@ -193,6 +196,9 @@ impl Symbolizer {
         plausible.then_some(function)
     }
 }
+
+/// Length of the instruction that a direct call of a function may skip (ENDBR64).
+const ENDBR_LEN: u64 = 4;
 
 /// How long the last piece of generated code may be: most are a page or two.
 const GENERATED_MAX: u64 = 0x1_0000;

@@ -31,11 +31,6 @@ struct Host {
     attach: Option<(Attach, String)>,
 }
 
-/// Whether tasks are preempted in the kernel, as far as that can be told.
-fn is_preemptible(symbols: &Symbols) -> bool {
-    preemption::is_preemptible(symbols).unwrap_or(false)
-}
-
 impl Host {
     fn new() -> Self {
         let symbols = Symbols::from_kallsyms();
@@ -45,7 +40,11 @@ impl Host {
             _ => None,
         };
         let attach = symbols.as_ref().ok().map(|symbols| {
-            features::choose_attach(AttachChoice::Auto, symbols, is_preemptible(symbols))
+            features::choose_attach(
+                AttachChoice::Auto,
+                symbols,
+                preemption::is_preemptible(symbols),
+            )
         });
         Self {
             symbols,

@@ -18,7 +18,9 @@ pub const SELF_WAIT: Rule = Rule {
             All(&[
                 is(Fact::WritebackThisInode),
                 is(Fact::InodeSync),
-                Any(&[InFlight, Stuck]),
+                // A flusher has set I_SYNC itself; a task that syncs pages alone has not, but
+                // one that still waits after all that time waits for somebody who needs those.
+                Any(&[Stuck, All(&[InFlight, is(Fact::Flusher)])]),
             ]),
         ),
         // It came back: the inode was kept, or nothing had set I_SYNC (fsync of pages alone,
@@ -116,7 +118,12 @@ pub const BY_SOMEBODY_ELSE: Rule = Rule {
     means: "Another thread is writing the inode at the moment of the put; evict() waits for it.",
     cases: &[case(
         Severity::Expected,
-        All(&[is(Fact::InodeSync), Not(&is(Fact::WritebackThisInode))]),
+        // A flusher may be the one who writes it.
+        All(&[
+            is(Fact::InodeSync),
+            Not(&is(Fact::WritebackThisInode)),
+            Not(&is(Fact::Flusher)),
+        ]),
     )],
     accounts_for: Accounts::NONE,
     why: "Another thread is writing the inode; evict() waits until it has done so \

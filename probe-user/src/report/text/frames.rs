@@ -1,5 +1,7 @@
 //! Call chains in text: in full, in the kernel's own form, or in one line.
 
+use std::collections::BTreeSet;
+
 use crate::report::model::{Frame, Inlined, Site, Source};
 use crate::report::page::{Page, WIDTH};
 
@@ -12,7 +14,12 @@ const LINE_FRAMES: usize = 4;
 /// The chain of a site, `iput`'s caller first, with source lines where they are known.
 pub fn chain(page: &mut Page, site: &Site) {
     page.field("stack", "iput(), called by");
-    if let Some(function) = &site.called {
+    let called: BTreeSet<&str> = site
+        .contexts
+        .iter()
+        .filter_map(|context| context.called.as_deref())
+        .collect();
+    for function in called {
         page.verbatim(
             INDENT,
             &format!("{function} (no frame: it ended in a jump)"),

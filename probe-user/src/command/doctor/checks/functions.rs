@@ -1,6 +1,6 @@
 //! The functions that probes stand on, and who calls them.
 
-use lastref::probe::ATTACH_POINTS;
+use lastref::probe::{ATTACH_POINTS, AttachPoint};
 use lastref::report::model::Attach;
 
 use super::super::diagnosis::Check;
@@ -14,7 +14,8 @@ pub fn functions(host: &Host) -> Vec<Check> {
         return Vec::new();
     };
     let needs_types = host.is_attached_by(Attach::Fentry);
-    let check = |name: &'static str| {
+    let check = |point: &AttachPoint| {
+        let name = point.function;
         let remedy = "use a kernel that does not inline it, with CONFIG_KALLSYMS=y";
         let check = match symbols.addresses(name).len() {
             0 => Check::bad(FUNCTIONS, name, "not in the symbol table", remedy),
@@ -25,12 +26,9 @@ pub fn functions(host: &Host) -> Vec<Check> {
             1 => Check::ok(FUNCTIONS, name, "found"),
             count => Check::unknown(FUNCTIONS, name, format!("{count} functions share the name")),
         };
-        check.required()
+        check.required_if(!point.optional)
     };
-    ATTACH_POINTS
-        .iter()
-        .map(|point| check(point.function))
-        .collect()
+    ATTACH_POINTS.iter().map(check).collect()
 }
 
 /// Who calls `evict()` without a put.

@@ -1,13 +1,13 @@
 //! What the kernel was built with.
 
-use lastref::kernel::features;
 use lastref::kernel::symbols::Symbols;
+use lastref::kernel::{features, preemption};
 use lastref::report::model::Attach;
 use lastref::symbol::debug_info::{DebugInfo, DebugState};
 use probe_common::ABSENT;
 
 use super::super::diagnosis::Check;
-use super::{Host, is_preemptible};
+use super::Host;
 
 const KERNEL: &str = "kernel";
 
@@ -81,7 +81,7 @@ pub fn kprobes(host: &Host) -> Vec<Check> {
 pub fn fentry(host: &Host) -> Vec<Check> {
     by_symbols(host, |symbols| {
         const NAME: &str = "fentry";
-        let check = match features::fentry_obstacle(symbols, is_preemptible(symbols)) {
+        let check = match features::fentry_obstacle(symbols, preemption::is_preemptible(symbols)) {
             None => Check::ok(KERNEL, NAME, "usable, and safe to detach"),
             Some(obstacle) => Check::bad(
                 KERNEL,
