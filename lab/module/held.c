@@ -21,6 +21,19 @@ LAB_HELD(mutex_then_rwsem, mutex_lock(&lab_mutex); down_write(&lab_rwsem),
 	 up_write(&lab_rwsem); mutex_unlock(&lab_mutex))
 LAB_HELD(percpu_rwsem_write, percpu_down_write(&lab_percpu_rwsem),
 	 percpu_up_write(&lab_percpu_rwsem))
+/* Every way to take them: some may fail, and one does. */
+LAB_HELD(mutex_interruptible, WARN_ON(mutex_lock_interruptible(&lab_mutex)),
+	 mutex_unlock(&lab_mutex))
+LAB_HELD(mutex_killable, WARN_ON(mutex_lock_killable(&lab_mutex)), mutex_unlock(&lab_mutex))
+LAB_HELD(mutex_try, WARN_ON(!mutex_trylock(&lab_mutex)), mutex_unlock(&lab_mutex))
+LAB_HELD(rwsem_read_killable, WARN_ON(down_read_killable(&lab_rwsem)), up_read(&lab_rwsem))
+LAB_HELD(rwsem_read_try, WARN_ON(!down_read_trylock(&lab_rwsem)), up_read(&lab_rwsem))
+LAB_HELD(rwsem_write_killable, WARN_ON(down_write_killable(&lab_rwsem)), up_write(&lab_rwsem))
+LAB_HELD(rwsem_write_try, WARN_ON(!down_write_trylock(&lab_rwsem)), up_write(&lab_rwsem))
+LAB_HELD(rwsem_downgraded, down_write(&lab_rwsem); downgrade_write(&lab_rwsem),
+	 up_read(&lab_rwsem))
+LAB_HELD(rwsem_try_failed, down_read(&lab_rwsem); WARN_ON(down_write_trylock(&lab_rwsem)),
+	 up_read(&lab_rwsem))
 /* What every system call that changes a filesystem holds, from mnt_want_write(). */
 LAB_HELD(freeze_protection, sb_start_write(sb), sb_end_write(sb))
 LAB_HELD(s_umount_held, down_write(&sb->s_umount), up_write(&sb->s_umount))

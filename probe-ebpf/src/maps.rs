@@ -33,7 +33,7 @@ pub static SAMPLES: HashMap<SiteKey, SampleRecord> = HashMap::with_max_entries(1
 
 /// Further calls, thinned out: the second, third, fifth, ninth... that each CPU sees.
 #[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 
 /// The functions that each task is inside of.
 #[map]

@@ -203,11 +203,11 @@ fn cargo(context: &Context) -> Command {
     command
 }
 
-/// How many guests run at once: each is emulated on two virtual CPUs, so one for every two CPUs, and
-/// never less than two, which two CPUs can carry.
+/// How many guests run at once: each is emulated on two virtual CPUs and waits about half of its time,
+/// so three for every four CPUs, and never less than three, which two CPUs can carry.
 fn side_by_side() -> usize {
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
-    (cpus / 2).max(2)
+    (cpus * 3 / 4).max(3)
 }
 
 /// What runs in guests: `cargo xtask` with these arguments.

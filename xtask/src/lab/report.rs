@@ -242,6 +242,14 @@ impl Site {
 }
 
 impl Counts {
+    /// Whether none of them is more than it must be.
+    pub fn are_some_of(self, wanted: Self) -> bool {
+        self.final_puts <= wanted.final_puts
+            && self.evicted <= wanted.evicted
+            && self.in_flight <= wanted.in_flight
+            && self.kept <= wanted.final_puts
+    }
+
     /// What a scenario's calls must add up to.
     pub fn expected(expectation: &Expectation) -> Self {
         let count = expectation.count;

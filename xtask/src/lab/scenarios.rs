@@ -20,6 +20,8 @@ pub struct Scenarios {
     unknown: Vec<Facts>,
     #[serde(default)]
     known: Vec<Facts>,
+    #[serde(default)]
+    lossy: Vec<Place>,
     scenario: Vec<Scenario>,
 }
 
@@ -247,6 +249,11 @@ impl Scenarios {
             .filter(|scenario| !scenario.is_skipped(kernel, watch))
             .map(|scenario| scenario.expectation(kernel, watch, &unknown, &known))
             .collect()
+    }
+
+    /// Whether a kernel may skip probe hits, watched this way.
+    pub fn is_lossy(&self, kernel: &str, watch: Watch) -> bool {
+        self.lossy.iter().any(|place| place.holds(kernel, watch))
     }
 
     /// The scenarios that a kernel cannot run.

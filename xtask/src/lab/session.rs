@@ -47,6 +47,8 @@ pub struct Session {
     pub watch: Watch,
     /// The scenarios of it never return.
     pub stuck: bool,
+    /// The kernel may skip probe hits, and counts them.
+    pub lossy: bool,
     /// What must be reported.
     pub expectations: Vec<Expectation>,
 }
@@ -192,6 +194,7 @@ pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session
                 sessions.push(Session {
                     watch: *watch,
                     stuck,
+                    lossy: table.is_lossy(kernel, *watch),
                     expectations,
                 });
             }

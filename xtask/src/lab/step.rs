@@ -26,6 +26,8 @@ const CPU: &str = "/sys/devices/system/cpu/cpu1/online";
 /// Everything takes long under emulation, with other guests beside.
 const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
+/// The report is replaced once a second.
+const REPORT_POLL: Duration = Duration::from_millis(500);
 
 /// What a guest does around a scenario.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -140,7 +142,7 @@ fn wait_until(problem: &str, condition: impl Fn() -> Result<bool>) -> Result<()>
     let start = Instant::now();
     while !condition()? {
         ensure!(start.elapsed() < PATIENCE, "{problem}");
-        thread::sleep(POLL);
+        thread::sleep(REPORT_POLL);
     }
     Ok(())
 }
