@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use serde::Serialize;
 
 use crate::children::{self, Group, Signal};
 use crate::context::Context;
@@ -133,6 +134,25 @@ impl<'a> Guest<'a> {
             echo: false,
             quiet: false,
         }
+    }
+
+    /// A guest in which this very program carries out a plan, by its hidden subcommand `task`. The
+    /// plan and the console are kept in `output`, which the guest can write to.
+    pub fn for_plan(
+        context: &'a Context,
+        kernel: &'a Kernel,
+        task: &str,
+        plan: &impl Serialize,
+        output: &Path,
+    ) -> Result<Self> {
+        let path = output.join("plan.json");
+        fs::write(&path, serde_json::to_string_pretty(plan)?)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        let program = std::env::current_exe().context("this program cannot be found")?;
+        let command = [program.into_os_string(), task.into(), path.into_os_string()];
+        Ok(Self::new(context, kernel, command)
+            .writable(output)
+            .keep_console(output.join("console")))
     }
 
     /// The time limit from boot to the command's end.

@@ -44,7 +44,7 @@ pub struct ObserveArgs {
     /// What to watch: evictions only, or every final put
     #[arg(long, value_enum, default_value_t = Level::Final)]
     level: Level,
-    /// How to attach the probes; auto takes fentry where it is safe to detach
+    /// How to attach the probes; auto takes fentry where it is safe to detach and misses no calls
     #[arg(long, value_enum, default_value_t = AttachChoice::Auto)]
     attach: AttachChoice,
     /// Only sites of these filesystem types (ext4,ceph)

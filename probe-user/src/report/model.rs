@@ -218,7 +218,7 @@ pub enum Severity {
     Benign,
     /// By design; the report says which design.
     Expected,
-    /// Harmless this time, fatal as a final put.
+    /// Went well this time.
     Latent,
     /// Can go wrong, under conditions that the report names.
     Risky,

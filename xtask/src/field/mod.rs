@@ -87,20 +87,9 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) ->
 /// Runs all in one guest; what became of it, if that is a problem.
 fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String>> {
     let kernel = kernels::named(context, name)?;
-    let path = plan.output.join("plan.json");
-    fs::write(&path, serde_json::to_string_pretty(plan)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    let program = std::env::current_exe().context("this program cannot be found")?;
-    let command = [
-        program.into_os_string(),
-        "guest-field".into(),
-        path.into_os_string(),
-    ];
-    let result = Guest::new(context, &kernel, command)
+    let result = Guest::for_plan(context, &kernel, "guest-field", plan, &plan.output)?
         .timeout(TIMEOUT)
-        .writable(&plan.output)
         .writable(&plan.shared)
-        .keep_console(plan.output.join("console"))
         .run()?;
     let log = plan.output.join("guest.log");
     fs::write(&log, format!("{}{}", result.stdout, result.stderr))

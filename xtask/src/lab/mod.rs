@@ -189,19 +189,8 @@ fn run_guest(
         sessions: sessions.iter().map(Session::planned).collect(),
         impossible: table.impossible(name),
     };
-    let path = output.join("plan.json");
-    fs::write(&path, serde_json::to_string_pretty(&plan)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    let program = std::env::current_exe().context("this program cannot be found")?;
-    let command = [
-        program.into_os_string(),
-        "guest-lab".into(),
-        path.into_os_string(),
-    ];
-    let result = Guest::new(context, &kernel, command)
+    let result = Guest::for_plan(context, &kernel, "guest-lab", &plan, output)?
         .timeout(TIMEOUT)
-        .writable(output)
-        .keep_console(output.join("console"))
         .run()?;
     Ok(match result.outcome {
         Outcome::Exited(0) => None,

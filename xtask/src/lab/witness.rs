@@ -180,19 +180,8 @@ fn boot(
         scenarios: round.scenarios.clone(),
         stuck: round.stuck.clone(),
     };
-    let path = output.join("plan.json");
-    fs::write(&path, serde_json::to_string_pretty(&plan)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    let program = std::env::current_exe().context("this program cannot be found")?;
-    let command = [
-        program.into_os_string(),
-        "guest-witness".into(),
-        path.into_os_string(),
-    ];
-    let result = Guest::new(context, &kernel, command)
+    let result = Guest::for_plan(context, &kernel, "guest-witness", &plan, output)?
         .timeout(TIMEOUT)
-        .writable(output)
-        .keep_console(output.join("console"))
         .run()?;
     ensure!(
         result.outcome == guest::Outcome::Exited(0),
