@@ -19,6 +19,9 @@ const BURST: usize = 20;
 /// How many files are made before an unmount is tried.
 const ENOUGH: u64 = 80;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Pauses grow up to this, so that the unmount comes through on a slow machine, too: NFS ends its calls
+/// behind the loaders' backs, and is busy until it has.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Names that an inode is given besides its own.
 const LINKS: [&str; 3] = ["a", "b", "c"];
 
@@ -116,6 +119,7 @@ pub fn load_while<T>(directory: &Path, work: impl FnOnce() -> Result<T>) -> Resu
 
 fn load(directory: &Path, number: usize, stop: &AtomicBool, made: &AtomicU64) {
     let mut name = 0_u64;
+    let mut pause = PAUSE;
     while !stop.load(Ordering::Relaxed) {
         for _ in 0..BURST {
             name += 1;
@@ -130,7 +134,8 @@ fn load(directory: &Path, number: usize, stop: &AtomicBool, made: &AtomicU64) {
                 return;
             }
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
