@@ -31,7 +31,13 @@ use self::verdict::{Judgement, Score};
 use crate::context::{Context, fresh_directory};
 use crate::guest::{Guest, Outcome};
 use crate::progress::{elapsed, read_lossy};
-use crate::{kernels, module};
+use crate::{host_packages, kernels, module};
+
+/// What the guests need of this machine besides what all guests do.
+const PACKAGES: [(&str, &str); 2] = [
+    ("btrfs-progs", "the lab's btrfs"),
+    ("e2fsprogs", "the lab's ext4"),
+];
 
 /// The kernel whose own complaints `lab --witness` compares verdicts with.
 pub const WITNESS_KERNEL: &str = "7.3-lockdep";
@@ -134,6 +140,7 @@ pub fn run(
     if sessions.is_empty() {
         return Ok(None);
     }
+    host_packages::install(context, &PACKAGES)?;
     let output = fresh_directory(&directory(context).join(kernel))?;
     let guest_problem = run_guest(context, kernel, lastref, &table, &sessions, &output)?;
 
