@@ -17,7 +17,7 @@ use super::witness_inside::{NAME, Statement, WATCH, WitnessPlan};
 use crate::context::{Context, fresh_directory};
 use crate::guest::{self, Guest};
 use crate::progress::{elapsed, read_lossy};
-use crate::{kernels, module};
+use crate::{host_packages, kernels, module};
 
 /// From boot to the end, under emulation.
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -76,6 +76,7 @@ struct Round {
 
 /// Has the kernel and `lastref` testify on all scenarios, or on those named, and compares.
 pub fn run(context: &Context, kernel: &str, lastref: &Path, only: &[String]) -> Result<Comparison> {
+    host_packages::install(context, &super::PACKAGES)?;
     let start = Instant::now();
     let lab = context.root.join("lab");
     let table = Scenarios::read(&lab.join("scenarios.toml"))?;
