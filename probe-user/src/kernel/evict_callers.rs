@@ -9,7 +9,7 @@ use probe_common::AddressRange;
 
 use super::{
     symbols::{Symbols, plain_name},
-    text::{KernelText, TextError},
+    text::{self, KernelText, TextError},
 };
 
 /// Why the callers are not known.
@@ -127,8 +127,7 @@ fn transfers_to(code: &[u8], base: u64, entry: EntryPoints) -> Vec<Transfer> {
     let mut next = base.wrapping_add(REL32_LEN as u64);
     for (index, bytes) in code.windows(REL32_LEN).enumerate() {
         let &[a, b, c, d] = bytes else { continue };
-        let displacement = i64::from(i32::from_le_bytes([a, b, c, d]));
-        let target = next.wrapping_add_signed(displacement);
+        let target = text::target([a, b, c, d], next);
         if target.wrapping_sub(entry.first) <= span {
             let before = index.checked_sub(1).and_then(|at| code.get(at));
             let opcode_start = next.wrapping_sub(REL32_LEN as u64 + 1);

@@ -2,7 +2,10 @@
 
 use probe_common::AddressRange;
 
-use super::{symbols::Symbols, text::KernelText};
+use super::{
+    symbols::Symbols,
+    text::{self, KernelText},
+};
 
 /// The static call that leads to `preempt_schedule()` where the mode is chosen at boot
 /// (`PREEMPT_DYNAMIC`): a jump there while kernel code is preempted, a return while it is not
@@ -38,9 +41,8 @@ fn leads_to_scheduler(code: &[u8], start: u64, symbols: &Symbols) -> Option<bool
         (&RETURN, _) => Some(false),
         // Where returns are dangerous it is a jump to a thunk that returns.
         (&JUMP, displacement) => {
-            let displacement = i32::from_le_bytes(displacement.get(..4)?.try_into().ok()?);
-            let target = (start + JUMP_LEN).wrapping_add_signed(i64::from(displacement));
-            let function = symbols.function_at(target)?;
+            let displacement = *displacement.first_chunk()?;
+            let function = symbols.function_at(text::target(displacement, start + JUMP_LEN))?;
             Some(function.name.contains("preempt_schedule"))
         }
         _ => None,

@@ -26,7 +26,10 @@ pub enum TextError {
 
 /// The code, open for reading.
 #[derive(Debug)]
-pub struct KernelText(File);
+pub struct KernelText<F = File> {
+    file: F,
+    segments: Vec<elf::Segment>,
+}
 
 impl KernelText {
     /// Opens it.
@@ -34,7 +37,23 @@ impl KernelText {
     /// # Errors
     /// If the kernel does not show it, or not to this caller.
     pub fn open() -> Result<Self, TextError> {
-        Ok(Self(File::open(KCORE)?))
+        Self::of(File::open(KCORE)?)
+    }
+}
+
+impl<F: Read + Seek> KernelText<F> {
+    /// The code in a core file, whose list of segments is read once.
+    fn of(mut file: F) -> Result<Self, TextError> {
+        let mut header = [0; elf::HEADER_LEN];
+        file.read_exact(&mut header)?;
+        let table = elf::program_headers(&header).ok_or(TextError::Format)?;
+        file.seek(SeekFrom::Start(table.offset))?;
+        let mut entries = vec![0; table.len];
+        file.read_exact(&mut entries)?;
+        Ok(Self {
+            file,
+            segments: elf::segments(&entries, table.entry_len),
+        })
     }
 
     /// The code at these addresses.
@@ -42,7 +61,17 @@ impl KernelText {
     /// # Errors
     /// If it cannot be read, or no loaded part of the kernel has all of it.
     pub fn read(&mut self, addresses: AddressRange) -> Result<Vec<u8>, TextError> {
-        read(&mut self.0, addresses)
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| segment.start <= addresses.start && addresses.end <= segment.end)
+            .ok_or(TextError::Format)?;
+        let offset = segment.offset + (addresses.start - segment.start);
+        let len = addresses.end.saturating_sub(addresses.start);
+        let mut code = vec![0; usize::try_from(len).map_err(|_| TextError::Format)?];
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.read_exact(&mut code)?;
+        Ok(code)
     }
 
     /// What the call instruction before a return address calls; `None` if that is not a direct
@@ -68,31 +97,16 @@ fn callee(code: &[u8], return_address: u64) -> Option<u64> {
     if !cfg!(target_arch = "x86_64") || opcode != 0xe8 {
         return None;
     }
-    let displacement = i32::from_le_bytes(displacement.try_into().ok()?);
-    Some(return_address.wrapping_add_signed(i64::from(displacement)))
+    Some(target(displacement.try_into().ok()?, return_address))
 }
 
-fn read(kcore: &mut (impl Read + Seek), addresses: AddressRange) -> Result<Vec<u8>, TextError> {
-    let format = || TextError::Format;
-    let mut header = [0; elf::HEADER_LEN];
-    kcore.seek(SeekFrom::Start(0))?;
-    kcore.read_exact(&mut header)?;
-    let table = elf::program_headers(&header).ok_or_else(format)?;
-    kcore.seek(SeekFrom::Start(table.offset))?;
-    let mut segments = vec![0; table.len];
-    kcore.read_exact(&mut segments)?;
-    let offset = elf::offset_of(&segments, table.entry_len, addresses).ok_or_else(format)?;
-    let len = usize::try_from(addresses.end - addresses.start).map_err(|_| format())?;
-    kcore.seek(SeekFrom::Start(offset))?;
-    let mut code = vec![0; len];
-    kcore.read_exact(&mut code)?;
-    Ok(code)
+/// Where a direct transfer goes: its displacement counts from the instruction after it.
+pub(super) fn target(displacement: [u8; 4], next: u64) -> u64 {
+    next.wrapping_add_signed(i64::from(i32::from_le_bytes(displacement)))
 }
 
 /// As much of ELF64 (little-endian) as a core file needs; figures from elf(5).
 mod elf {
-    use probe_common::AddressRange;
-
     /// Size of the file header.
     pub const HEADER_LEN: usize = 64;
 
@@ -131,16 +145,29 @@ mod elf {
         })
     }
 
-    /// The offset in the file of the loaded segment that has all of `text`.
-    pub fn offset_of(segments: &[u8], entry_len: usize, text: AddressRange) -> Option<u64> {
+    /// A part of memory that the file has.
+    #[derive(Debug)]
+    pub struct Segment {
+        pub start: u64,
+        pub end: u64,
+        pub offset: u64,
+    }
+
+    /// The loaded segments.
+    pub fn segments(entries: &[u8], entry_len: usize) -> Vec<Segment> {
         const PT_LOAD: u32 = 1;
-        segments.chunks_exact(entry_len).find_map(|segment| {
-            let offset = u64_at(segment, 8)?;
-            let address = u64_at(segment, 16)?;
-            let end = address.checked_add(u64_at(segment, 40)?)?;
-            let holds = u32_at(segment, 0)? == PT_LOAD && address <= text.start && text.end <= end;
-            holds.then(|| offset + (text.start - address))
-        })
+        entries
+            .chunks_exact(entry_len)
+            .filter(|entry| u32_at(entry, 0) == Some(PT_LOAD))
+            .filter_map(|entry| {
+                let start = u64_at(entry, 16)?;
+                Some(Segment {
+                    start,
+                    end: start.checked_add(u64_at(entry, 40)?)?,
+                    offset: u64_at(entry, 8)?,
+                })
+            })
+            .collect()
     }
 }
 
@@ -181,19 +208,11 @@ mod tests {
     fn text_is_read_through_the_program_headers() {
         let file = core(b"code!");
         let text = range(0, 5);
-        assert_eq!(read(&mut Cursor::new(&file), text).unwrap(), b"code!");
-        assert!(matches!(
-            read(&mut Cursor::new(&file), range(0, 6)),
-            Err(TextError::Format)
-        ));
-        assert!(matches!(
-            read(&mut Cursor::new(b"\x7fELF"), text),
-            Err(TextError::Read(_))
-        ));
-        assert!(matches!(
-            read(&mut Cursor::new([0; 64]), text),
-            Err(TextError::Format)
-        ));
+        let read = |file: &[u8], addresses| KernelText::of(Cursor::new(file))?.read(addresses);
+        assert_eq!(read(&file, text).unwrap(), b"code!");
+        assert!(matches!(read(&file, range(0, 6)), Err(TextError::Format)));
+        assert!(matches!(read(b"\x7fELF", text), Err(TextError::Read(_))));
+        assert!(matches!(read(&[0; 64], text), Err(TextError::Format)));
     }
 
     #[test]

@@ -209,7 +209,10 @@ impl Session {
             },
             lock_names: LockNames {
                 source: lock_source,
-                fields: LockFields::resolve(&btf),
+                fields: lock_tracking
+                    .as_ref()
+                    .map(|_| LockFields::resolve(&btf))
+                    .unwrap_or_default(),
                 maps: LockMaps::resolve(&btf),
             },
             lock_tracking,

@@ -28,10 +28,10 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
                 .push(format!("{name} is {lost}: something was lost"));
         }
     }
-    compare_totals(session, report, &mut judgement);
+    let hits_skipped = session.lossy && judgement.losses.contains_key(HITS_SKIPPED);
+    compare_totals(session, report, &mut judgement, hits_skipped);
     compare_with_lockdep(session, report, &mut judgement);
     let sites: Vec<&Site> = report.findings.iter().chain(&report.other_sites).collect();
-    let hits_skipped = session.lossy && judgement.losses.contains_key(HITS_SKIPPED);
     for expectation in &session.expectations {
         let own: Vec<&Site> = sites
             .iter()
@@ -87,7 +87,12 @@ fn is_seen(expectation: &Expectation, level: Level) -> bool {
 }
 
 /// What is only counted must be counted; the rest of the system adds to it.
-fn compare_totals(session: &Session, report: &Report, judgement: &mut Judgement) {
+fn compare_totals(
+    session: &Session,
+    report: &Report,
+    judgement: &mut Judgement,
+    hits_skipped: bool,
+) {
     let (mut puts, mut evictions) = (0, 0);
     for expectation in &session.expectations {
         if expectation.is_only_counted() && is_seen(expectation, session.watch.level) {
@@ -102,7 +107,6 @@ fn compare_totals(session: &Session, report: &Report, judgement: &mut Judgement)
         made: puts,
         counted: totals.benign_final_puts,
     };
-    let hits_skipped = session.lossy && judgement.losses.contains_key(HITS_SKIPPED);
     if !hits_skipped && (totals.benign_final_puts < puts || totals.benign_evictions < evictions) {
         judgement.problems.push(format!(
             "{} benign final puts and {} evictions counted; {puts} and {evictions} were made",
@@ -408,7 +412,7 @@ mod tests {
         };
         let totals = |session: &Session| {
             let mut judgement = Judgement::default();
-            compare_totals(session, &report(foreign), &mut judgement);
+            compare_totals(session, &report(foreign), &mut judgement, false);
             judgement.problems
         };
         assert_eq!(totals(&session), [""; 0]);
