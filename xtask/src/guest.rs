@@ -13,7 +13,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use serde::Serialize;
 
 use crate::children::{self, Group, Signal};
 use crate::context::Context;
@@ -30,6 +29,8 @@ const POLL: Duration = Duration::from_millis(50);
 const UNUSED_DEVICES: &str = "sata=off,smbus=off,i8042=off,usb=off";
 const UNUSED_MODULES: &str = "i6300esb,iTCO_wdt,kvm_amd,kvm_intel,lpc_ich,pcspkr,powernow_k8";
 const SHOWN_LINES: usize = 40;
+/// How often a guest is booted whose kernel dies before the command begins.
+const BOOTS_MAX: u32 = 3;
 
 /// A guest to boot.
 #[derive(Debug)]
@@ -136,25 +137,6 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// A guest in which this very program carries out a plan, by its hidden subcommand `task`. The
-    /// plan and the console are kept in `output`, which the guest can write to.
-    pub fn for_plan(
-        context: &'a Context,
-        kernel: &'a Kernel,
-        task: &str,
-        plan: &impl Serialize,
-        output: &Path,
-    ) -> Result<Self> {
-        let path = output.join("plan.json");
-        fs::write(&path, serde_json::to_string_pretty(plan)?)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        let program = std::env::current_exe().context("this program cannot be found")?;
-        let command = [program.into_os_string(), task.into(), path.into_os_string()];
-        Ok(Self::new(context, kernel, command)
-            .writable(output)
-            .keep_console(output.join("console")))
-    }
-
     /// The time limit from boot to the command's end.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -212,7 +194,33 @@ impl<'a> Guest<'a> {
     }
 
     /// Boots it and waits for its end. That the command failed or the guest hung is no error here.
+    ///
+    /// A kernel that dies before the command begins says nothing of the command, and it is booted
+    /// again: under emulation with several CPUs a kernel may trip over code that it has just
+    /// patched (a breakpoint of `text_poke_bp()` that is gone when its handler looks).
     pub fn run(&self) -> Result<GuestResult> {
+        let mut boot = 1;
+        loop {
+            let (result, began) = self.boot()?;
+            let died = matches!(result.outcome, Outcome::Panicked | Outcome::Lost);
+            if began || !died || boot == BOOTS_MAX {
+                return Ok(result);
+            }
+            println!(
+                "  guest {}: {} before its command began; booting it again",
+                self.kernel.name, result.outcome
+            );
+            if let Some(path) = &self.console {
+                let kept = path.with_extension(format!("boot-{boot}"));
+                fs::rename(path, &kept)
+                    .with_context(|| format!("{} cannot be written", kept.display()))?;
+            }
+            boot += 1;
+        }
+    }
+
+    /// Boots it once; says whether its command began.
+    fn boot(&self) -> Result<(GuestResult, bool)> {
         let runs = self.context.cache.join("run");
         fs::create_dir_all(&runs)
             .with_context(|| format!("{} cannot be created", runs.display()))?;
@@ -236,14 +244,15 @@ impl<'a> Guest<'a> {
             fs::write(path, &console)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        Ok(GuestResult {
+        let result = GuestResult {
             outcome: judge(run.status(), timed_out, &console),
             stdout: joined(stdout)?,
             stderr: joined(stderr)?,
             console,
             console_path: self.console.clone(),
             took,
-        })
+        };
+        Ok((result, run.began()))
     }
 
     /// Waits for the guest's end, or for as long as it may take; says whether that was too short.

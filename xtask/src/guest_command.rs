@@ -16,6 +16,7 @@ pub struct GuestCommand {
     pub script: PathBuf,
     /// Where the kernel's console goes.
     pub console: PathBuf,
+    began: PathBuf,
     status: PathBuf,
 }
 
@@ -28,14 +29,20 @@ impl GuestCommand {
             .with_context(|| format!("{} cannot be created", shared.display()))?;
         let run = Self {
             script: shared.join("command"),
+            began: shared.join("began"),
             status: shared.join("status"),
             console: directory.join("console"),
             shared,
         };
         let current = std::env::current_dir().context("the current directory cannot be read")?;
-        fs::write(&run.script, script(command, &current, &run.status))
+        fs::write(&run.script, script(command, &current, &run))
             .with_context(|| format!("{} cannot be written", run.script.display()))?;
         Ok(run)
+    }
+
+    /// Whether the guest has come to the command.
+    pub fn began(&self) -> bool {
+        self.began.exists()
     }
 
     /// The command's status, once it has ended.
@@ -45,11 +52,13 @@ impl GuestCommand {
 }
 
 /// The status goes into a file as well: it must arrive even if the guest cannot shut down.
-fn script(command: &[OsString], directory: &Path, status: &Path) -> Vec<u8> {
+fn script(command: &[OsString], directory: &Path, run: &GuestCommand) -> Vec<u8> {
     let words: Vec<Vec<u8>> = command.iter().map(|word| quote(word)).collect();
-    let status = quote(status.as_os_str());
+    let status = quote(run.status.as_os_str());
     [
-        b"cd ".as_slice(),
+        b": > ".as_slice(),
+        &quote(run.began.as_os_str()),
+        b"\ncd ",
         &quote(directory.as_os_str()),
         b" || exit\n",
         &words.join(&b' '),
@@ -88,9 +97,11 @@ mod tests {
             .map(OsString::from)
             .to_vec();
         let run = GuestCommand::prepare(directory.path(), &words).unwrap();
+        assert!(!run.began());
         let output = Command::new("sh").arg(&run.script).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "it's a  b;c\n");
         assert_eq!(output.status.code(), Some(7));
+        assert!(run.began());
         assert_eq!(run.status(), Some(7));
     }
 }

@@ -10,6 +10,7 @@ mod field;
 mod field_task;
 mod guest;
 mod guest_command;
+mod guest_plan;
 mod host_packages;
 mod kernels;
 mod kvm;

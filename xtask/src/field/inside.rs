@@ -14,6 +14,7 @@ use super::filesystems::{Backing, Filesystem, named};
 use super::nfs_server::Server;
 use super::plan::{Plan, Ran};
 use super::{memory, mounts, workload};
+use crate::guest_plan;
 use crate::progress::{output_of, read_lossy, tail};
 
 /// For one filesystem: under emulation, with another guest beside.
@@ -36,9 +37,7 @@ pub struct GuestField {
 
 /// Carries out the plan, or one workload of it.
 pub fn run(options: &GuestField) -> Result<u8> {
-    let text = fs::read_to_string(&options.plan)
-        .with_context(|| format!("{} cannot be read", options.plan.display()))?;
-    let plan: Plan = serde_json::from_str(&text).context("the plan cannot be understood")?;
+    let plan: Plan = guest_plan::read(&options.plan)?;
     match &options.workload {
         Some(name) => run_workload(&plan, name),
         None => run_all(&plan, &options.plan),

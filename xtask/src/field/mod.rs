@@ -26,7 +26,8 @@ use self::judge::{Figures, Verdict};
 use self::known::KnownFindings;
 use self::plan::{Plan, Ran};
 use crate::context::{Context, fresh_directory};
-use crate::guest::{Guest, Outcome};
+use crate::guest::Outcome;
+use crate::guest_plan;
 use crate::progress::{elapsed, read_lossy};
 use crate::tally::Tally;
 use crate::{host_packages, kernels};
@@ -87,7 +88,7 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) ->
 /// Runs all in one guest; what became of it, if that is a problem.
 fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String>> {
     let kernel = kernels::named(context, name)?;
-    let result = Guest::for_plan(context, &kernel, "guest-field", plan, &plan.output)?
+    let result = guest_plan::guest(context, &kernel, "guest-field", plan, &plan.output)?
         .timeout(TIMEOUT)
         .writable(&plan.shared)
         .run()?;

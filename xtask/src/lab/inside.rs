@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::frames;
 use super::session::{Plan, PlannedSession, SessionResult};
 use super::step::{CONTROL, Failure, Surroundings, load_module, trigger};
+use crate::guest_plan;
 use crate::progress::{read_lossy, tail};
 
 /// Everything takes long under emulation, with other guests beside.
@@ -45,9 +46,7 @@ pub struct GuestLab {
 
 /// Carries out the plan. What goes wrong in a session is written down, and the next one starts.
 pub fn run(options: &GuestLab) -> Result<u8> {
-    let text = fs::read_to_string(&options.plan)
-        .with_context(|| format!("{} cannot be read", options.plan.display()))?;
-    let plan: Plan = serde_json::from_str(&text).context("the plan cannot be understood")?;
+    let plan: Plan = guest_plan::read(&options.plan)?;
     load_module(&plan.module)?;
     let mut results = Vec::new();
     note(

@@ -29,7 +29,8 @@ use self::scenarios::Scenarios;
 use self::session::{Plan, Session, SessionResult};
 use self::verdict::{Judgement, Score};
 use crate::context::{Context, fresh_directory};
-use crate::guest::{Guest, Outcome};
+use crate::guest::Outcome;
+use crate::guest_plan;
 use crate::progress::{elapsed, read_lossy};
 use crate::{host_packages, kernels, module};
 
@@ -196,7 +197,7 @@ fn run_guest(
         sessions: sessions.iter().map(Session::planned).collect(),
         impossible: table.impossible(name),
     };
-    let result = Guest::for_plan(context, &kernel, "guest-lab", &plan, output)?
+    let result = guest_plan::guest(context, &kernel, "guest-lab", &plan, output)?
         .timeout(TIMEOUT)
         .run()?;
     Ok(match result.outcome {

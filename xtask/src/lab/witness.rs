@@ -15,7 +15,8 @@ use super::scenarios::{Outcome, Scenarios, Severity};
 use super::session::PlannedScenario;
 use super::witness_inside::{NAME, Statement, WATCH, WitnessPlan};
 use crate::context::{Context, fresh_directory};
-use crate::guest::{self, Guest};
+use crate::guest;
+use crate::guest_plan;
 use crate::progress::{elapsed, read_lossy};
 use crate::{host_packages, kernels, module};
 
@@ -181,7 +182,7 @@ fn boot(
         scenarios: round.scenarios.clone(),
         stuck: round.stuck.clone(),
     };
-    let result = Guest::for_plan(context, &kernel, "guest-witness", &plan, output)?
+    let result = guest_plan::guest(context, &kernel, "guest-witness", &plan, output)?
         .timeout(TIMEOUT)
         .run()?;
     ensure!(

@@ -14,6 +14,7 @@ use super::inside::Watcher;
 use super::kernel_log::{self, Complaint, Kind};
 use super::session::{Attach, Level, PlannedScenario, PlannedSession, Watch};
 use super::step::{Failure, Surroundings, load_module};
+use crate::guest_plan;
 
 /// `might_sleep()` complains once a second (`kernel/sched/core.c`, `__might_resched()`).
 const RATE_LIMIT: Duration = Duration::from_millis(1100);
@@ -76,9 +77,7 @@ pub const NAME: &str = "witness";
 
 /// Carries out the plan, until lockdep has made its report.
 pub fn run(options: &GuestWitness) -> Result<u8> {
-    let text = fs::read_to_string(&options.plan)
-        .with_context(|| format!("{} cannot be read", options.plan.display()))?;
-    let plan: WitnessPlan = serde_json::from_str(&text).context("the plan cannot be understood")?;
+    let plan: WitnessPlan = guest_plan::read(&options.plan)?;
     // Every mark in the log, and every hung task soon.
     for (file, value) in [
         ("printk_devkmsg", "on"),
