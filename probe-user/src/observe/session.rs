@@ -169,6 +169,7 @@ impl Session {
             level: options.level,
             attach,
             counts_kprobe_misses: resolved.counts_kprobe_misses,
+            preemptible: preemptible.unwrap_or(true),
             attach_points: AttachPoint::on(&symbols, options.level),
             lock_functions,
             debug: options.debug,

@@ -52,6 +52,7 @@ impl Probe {
     /// # Errors
     /// If a map cannot be read.
     pub fn drain(&mut self) -> Result<Snapshot, ProbeError> {
+        let _undisturbed = self.undisturbed();
         let mut sites = BTreeMap::new();
         for entry in &self.sites {
             let (key, counts) = entry.map_err(|error| broken("SITES", error))?;
@@ -96,31 +97,36 @@ impl Probe {
     /// The chain with this hash; `None` if there was no room for it.
     #[must_use]
     pub fn stack(&self, hash: u64) -> Option<StackRecord> {
+        let _undisturbed = self.undisturbed();
         self.stacks.get(&hash, 0).ok()
     }
 
     /// The first call of an aggregate; `None` if there was no room for it.
     #[must_use]
     pub fn sample(&self, key: &SiteKey) -> Option<SampleRecord> {
+        let _undisturbed = self.undisturbed();
         self.samples.get(key, 0).ok()
     }
 
     /// The locks that a thread has taken; `None` if none is known.
     #[must_use]
     pub fn locks_of(&self, thread: u32) -> Option<TaskLocks> {
+        let _undisturbed = self.undisturbed();
         self.locks.get(&thread, 0).ok()
     }
 
     /// Forgets the locks of threads that have ended: they hold none, but a release was not seen.
     pub fn forget_locks(&mut self, has_ended: impl Fn(u32) -> bool) {
+        let undisturbed = self.undisturbed();
         let threads: Vec<u32> = self
             .locks
             .keys()
             .take(WALK_MAX)
             .filter_map(Result::ok)
-            .filter(|thread| has_ended(*thread))
             .collect();
-        for thread in threads {
+        drop(undisturbed);
+        for thread in threads.into_iter().filter(|thread| has_ended(*thread)) {
+            let _undisturbed = self.undisturbed();
             // It may have gone by itself.
             let _ = self.locks.remove(&thread);
         }
@@ -129,6 +135,7 @@ impl Probe {
     /// Forgets a final put that is over, unless the thread has made another one of the same
     /// inode since.
     pub fn forget_put(&mut self, key: &InFlightKey, entered_ns: u64) {
+        let _undisturbed = self.undisturbed();
         if self
             .in_flight
             .get(key, 0)
@@ -141,6 +148,7 @@ impl Probe {
 
     /// Forgets what a thread was inside of, for it has ended.
     pub fn forget_thread(&mut self, thread: u32) {
+        let _undisturbed = self.undisturbed();
         // It may have gone by itself.
         let _ = self.tasks.remove(&thread);
     }

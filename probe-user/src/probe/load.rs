@@ -12,7 +12,9 @@ use probe_common::{
     StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
-use super::{ProbeError, lock_functions::LockFunction, programs::AttachPoint};
+use super::{
+    ProbeError, lock_functions::LockFunction, programs::AttachPoint, undisturbed::Undisturbed,
+};
 use crate::report::model::{Attach, Level};
 
 /// The kernel half, built by build.rs.
@@ -40,6 +42,8 @@ pub struct LoadOptions {
     pub attach: Attach,
     /// Whether the kernel counts the hits that it skips of programs on kprobes.
     pub counts_kprobe_misses: bool,
+    /// Whether tasks are preempted in the kernel, as far as is known.
+    pub preemptible: bool,
     /// The functions that are watched.
     pub attach_points: Vec<&'static AttachPoint>,
     /// The functions that take and release locks and are to be followed, none to follow no locks.
@@ -54,6 +58,7 @@ pub struct Probe {
     ebpf: Ebpf,
     /// Whether the kernel counts the hits that it skips.
     counts_misses: bool,
+    preemptible: bool,
     /// The programs that are attached.
     attached: Vec<&'static str>,
     pub(super) control: Array<MapData, Control>,
@@ -106,6 +111,7 @@ impl Probe {
             totals: take(&mut ebpf, "TOTALS")?,
             counts_misses: options.counts_kprobe_misses
                 || options.attach == Attach::Fentry && !tracks_locks,
+            preemptible: options.preemptible,
             attached: Vec::new(),
             ebpf,
         };
@@ -131,6 +137,11 @@ impl Probe {
             }
         }
         Ok(probe)
+    }
+
+    /// To be kept while maps are read.
+    pub(super) fn undisturbed(&self) -> Undisturbed {
+        Undisturbed::new(self.preemptible)
     }
 
     /// The loaded object, for its log.

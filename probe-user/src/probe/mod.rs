@@ -5,6 +5,7 @@ mod drain;
 mod load;
 mod lock_functions;
 mod programs;
+mod undisturbed;
 
 use thiserror::Error;
 

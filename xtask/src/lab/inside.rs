@@ -22,20 +22,10 @@ use crate::progress::{read_lossy, tail};
 const READY: Duration = Duration::from_mins(3);
 const STOPPED: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(50);
+const INTERVAL: &str = "1s";
 /// `--stuck-after`, and how long hanging calls are then watched.
 const STUCK_AFTER: &str = "2s";
 const STUCK_WATCHED: Duration = Duration::from_secs(5);
-
-/// `--interval`. While the agent reads maps, the kernel may skip programs on kprobes
-/// (`bpf_disable_instrumentation()`, include/linux/bpf.h). It counts them, but a lock that was taken
-/// meanwhile is not known: where locks are followed, the maps are read at the end only.
-fn interval(session: &PlannedSession) -> &'static str {
-    if session.watch.track_locks {
-        "1h"
-    } else {
-        "1s"
-    }
-}
 
 /// Options of the hidden subcommand that runs inside the guest.
 #[derive(Debug, Args)]
@@ -172,12 +162,7 @@ impl Watcher {
             .args(["--attach", &session.watch.attach.to_string()])
             .args(["--level", &session.watch.level.to_string()])
             .args(session.watch.track_locks.then_some("--track-locks"))
-            .args([
-                "--interval",
-                interval(session),
-                "--stuck-after",
-                STUCK_AFTER,
-            ])
+            .args(["--interval", INTERVAL, "--stuck-after", STUCK_AFTER])
             .arg("--all")
             .arg("--ready-file")
             .arg(&ready)
