@@ -98,6 +98,13 @@ facts! {
     SuperblockInactive = 30, "sb_inactive";
     /// The put was made from inside the eviction of another inode.
     NestedEviction = 31, "nested_eviction";
+    /// Other references to the inode are left: the put is not the last.
+    NonFinal = 32, "non_final";
+    /// The references that are left are unused dentries, and nothing else: once the dentry cache
+    /// is shrunk, a put here is the last.
+    OneShrinkAway = 33, "one_shrink_away";
+    /// `--provoke` dropped a dentry's reference to the inode before, or makes this put itself.
+    Provoked = 34, "provoked";
 }
 
 impl Fact {
@@ -119,6 +126,12 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is known of a final put before anything is read: no reference is left.
+    pub const OF_FINAL_PUT: Self = Self {
+        known: OF_REFERENCES,
+        yes: 0,
+    };
+
     /// Records `fact` as *yes* or *no*.
     #[inline(always)]
     pub const fn set(&mut self, fact: Fact, yes: bool) {
@@ -162,7 +175,10 @@ impl Facts {
 
 /// The facts that say nothing about danger by themselves: they describe the inode, and are
 /// true of most puts by design.
-const INNOCENT: u64 = Fact::InodeDirty.bit() | Fact::Unlinked.bit();
+const INNOCENT: u64 = Fact::InodeDirty.bit() | Fact::Unlinked.bit() | OF_REFERENCES;
+
+/// The facts about an inode's other references. Of a final put they are known: there are none.
+const OF_REFERENCES: u64 = Fact::NonFinal.bit() | Fact::OneShrinkAway.bit() | Fact::Provoked.bit();
 
 impl Fact {
     /// Whether the fact says nothing about danger by itself.

@@ -74,6 +74,8 @@ layout! {
         inode_mapping,
         /// `inode.i_rwsem`.
         inode_rwsem,
+        /// `inode.i_dentry.first`: the first of the inode's dentries.
+        inode_dentries,
         /// Size of `struct inode`.
         inode_size,
         /// Size of `struct super_block`.
@@ -82,6 +84,14 @@ layout! {
         sb_root,
         /// `dentry.d_sb`.
         dentry_sb,
+        /// `dentry.d_inode`.
+        dentry_inode,
+        /// The dentry's place in [`KernelLayout::inode_dentries`].
+        dentry_alias,
+        /// `dentry.d_lockref.count` (4 bytes): how many use the dentry.
+        dentry_users,
+        /// `hlist_node.next`.
+        hlist_next,
         /// `super_block.s_flags` (8 bytes).
         sb_flags,
         /// `super_block.s_type`.

@@ -13,6 +13,7 @@ mod facts;
 mod layout;
 mod locks;
 mod record;
+mod references;
 
 pub use facts::{ALL_FACTS, Fact, Facts};
 pub use layout::{ABSENT, AddressRange, CALLERS_MAX, KernelLayout, PARTS_MAX};
@@ -25,3 +26,4 @@ pub use record::{
     LastBenign, Loss, MARKS_MAX, Mark, MarkKind, NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord,
     SiteCounts, SiteKey, StackRecord, TaskMarks, Totals, UNKNOWN,
 };
+pub use references::{ALIASES_MAX, Holders, I_COUNT_BUCKETS, NonFinalCounts};

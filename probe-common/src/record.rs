@@ -30,6 +30,10 @@ pub struct Control {
     pub calibrating_thread: u32,
     /// 0 until the agent has calibrated; nothing is recorded before.
     pub recording: u32,
+    /// The thread that has the dentry cache shrunk for `--provoke`, 0 if none.
+    pub provoking_thread: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// How far below the stack pointer at `iput` the one at `evict` is, for an `evict` that
     /// this `iput` reaches (wrapping). A tail call keeps the pointer, but the two programs
     /// may see it at different places.
@@ -173,6 +177,10 @@ pub struct SampleRecord {
     pub stack_left: u32,
     /// `i_count` at the call; [`UNKNOWN`] when seen at `evict`.
     pub i_count: u32,
+    /// How many dentries the inode has, of a put that is not final: as many as were looked at.
+    pub aliases: u32,
+    /// How many of those nobody uses.
+    pub unused_aliases: u32,
     /// `i_nlink`.
     pub nlink: u32,
     /// `s_dev`.
@@ -312,6 +320,10 @@ macro_rules! losses {
             pub benign_evictions: u64,
             /// All other final puts, kept in `SITES` or lost.
             pub recorded_final_puts: u64,
+            /// Puts that were not final and were benign by their facts alone.
+            pub benign_non_final_puts: u64,
+            /// All others that were not final, kept in `NON_FINAL` or lost.
+            pub recorded_non_final_puts: u64,
             $($(#[doc = $doc])+ pub $name: u64,)+
         }
 
@@ -321,6 +333,8 @@ macro_rules! losses {
                 self.benign_final_puts += other.benign_final_puts;
                 self.benign_evictions += other.benign_evictions;
                 self.recorded_final_puts += other.recorded_final_puts;
+                self.benign_non_final_puts += other.benign_non_final_puts;
+                self.recorded_non_final_puts += other.recorded_non_final_puts;
                 $(self.$name += other.$name;)+
             }
 
@@ -366,7 +380,7 @@ const _: () = {
         size_of::<SampleRecord>()
             == 40
                 + 5 * 8
-                + 6 * 4
+                + 8 * 4
                 + 16
                 + 8
                 + COMM_LEN
@@ -376,7 +390,7 @@ const _: () = {
     assert!(size_of::<Mark>() == 40 + 5 * 8 + 8);
     assert!(size_of::<TaskMarks>() == 8 + 88 * MARKS_MAX);
     assert!(size_of::<InFlight>() == 72);
-    assert!(size_of::<Totals>() == 13 * 8);
+    assert!(size_of::<Totals>() == 15 * 8);
 };
 
 /// The records as plain data, for aya's typed maps.
@@ -386,7 +400,7 @@ mod pod {
         Calibration, Control, InFlight, InFlightKey, SampleRecord, SiteCounts, SiteKey,
         StackRecord, TaskMarks, Totals,
     };
-    use crate::{KernelLayout, TaskLocks};
+    use crate::{KernelLayout, NonFinalCounts, TaskLocks};
 
     macro_rules! plain_data {
         ($($record:ty),+ $(,)?) => {
@@ -402,6 +416,7 @@ mod pod {
         InFlight,
         InFlightKey,
         KernelLayout,
+        NonFinalCounts,
         SampleRecord,
         SiteCounts,
         SiteKey,

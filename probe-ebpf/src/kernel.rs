@@ -12,6 +12,10 @@ pub static LAYOUT: KernelLayout = KernelLayout::unknown();
 #[unsafe(no_mangle)]
 pub static EVICTIONS_ONLY: u32 = 0;
 
+/// 1 when puts that are not final are looked at, too.
+#[unsafe(no_mangle)]
+pub static NON_FINAL_PUTS: u32 = 0;
+
 /// 1 when the locks that tasks take are followed.
 #[unsafe(no_mangle)]
 pub static TRACK_LOCKS: u32 = 0;
@@ -36,6 +40,12 @@ pub fn constant<T: Copy>(place: *const T) -> T {
 #[inline(always)]
 pub fn evictions_only() -> bool {
     constant(&raw const EVICTIONS_ONLY) != 0
+}
+
+/// Whether puts that are not final are looked at, too.
+#[inline(always)]
+pub fn watches_non_final() -> bool {
+    constant(&raw const NON_FINAL_PUTS) != 0
 }
 
 /// Whether the locks that tasks take are followed.

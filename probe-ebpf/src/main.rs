@@ -28,6 +28,7 @@ mod outcome;
 mod programs;
 mod puts;
 mod recorder;
+mod references;
 mod sites;
 mod task_locks;
 mod tracked_locks;

@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use probe_common::{
-    Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, SampleRecord, SiteCounts,
-    SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
+    Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, NonFinalCounts, SampleRecord,
+    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 /// What the agent tells the programs.
@@ -22,6 +22,15 @@ pub static CALIBRATION: Array<Calibration> = Array::with_max_entries(1, 0);
 /// Counts by site, facts, locks and filesystem.
 #[map]
 pub static SITES: PerCpuHashMap<SiteKey, SiteCounts> = PerCpuHashMap::with_max_entries(1024, 0);
+
+/// Counts of the puts that were not final, in the same way.
+#[map]
+pub static NON_FINAL: PerCpuHashMap<SiteKey, NonFinalCounts> =
+    PerCpuHashMap::with_max_entries(1, 0);
+
+/// Inodes of which `--provoke` has dropped a dentry, by address, until their next final put.
+#[map]
+pub static PROVOKED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 
 /// Call chains by their hash.
 #[map]

@@ -13,20 +13,25 @@ use probe_common::MarkKind;
 
 use crate::{
     entry::{Enter, launder},
-    kernel::{layout, read},
+    kernel::{layout, read, watches_non_final},
     maps::Slot,
-    outcome, puts,
+    outcome,
+    puts::{self, LAST},
 };
 
-/// The only count that is of interest.
-const LAST: u32 = 1;
+/// Whether a put that finds this count is looked at. One that finds 0 is a bug of another kind.
+#[inline(always)]
+fn is_of_interest(count: u32) -> bool {
+    count == LAST || watches_non_final() && count > LAST
+}
 
 /// `iput(inode)`: NULL is legal, and its count cannot be read.
 #[kprobe]
 fn iput_kprobe(context: ProbeContext) -> Option<()> {
     let inode = context.arg(0)?;
-    if read::<u32>(inode, layout!(inode_count))? == LAST {
-        puts::on_iput(context.enter(Slot::Iput)?, inode);
+    let count = read::<u32>(inode, layout!(inode_count))?;
+    if is_of_interest(count) {
+        puts::on_iput(context.enter(Slot::Iput)?, inode, count);
     }
     Some(())
 }
@@ -47,10 +52,10 @@ fn iput_fentry(context: FEntryContext) -> Option<()> {
     // kernel catches the fault of a bad pointer.
     let count =
         unsafe { core::ptr::read_volatile(inode.add(layout!(inode_count) as usize).cast::<u32>()) };
-    if count == LAST {
+    if is_of_interest(count) {
         let entry = context.enter(Slot::Iput)?;
         let inode = launder(entry.scratch, 1, inode as u64);
-        puts::on_iput(entry, inode);
+        puts::on_iput(entry, inode, count);
     }
     Some(())
 }

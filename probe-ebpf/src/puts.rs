@@ -1,4 +1,4 @@
-//! A final put, seen at `iput` or at `evict`: its facts, its site, its way to the outcome.
+//! A put, seen at `iput`, or at `evict` if it is final: its facts, its site, its way to the outcome.
 
 use aya_ebpf::{
     EbpfContext,
@@ -12,16 +12,19 @@ use crate::{
     entry::Entry,
     facts,
     inode::Inode,
-    kernel::evictions_only,
+    kernel::{evictions_only, watches_non_final},
     lockdep,
     locks::OwnLocks,
-    maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, TASKS, count},
+    maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, PROVOKED, TASKS, count},
     outcome,
     recorder::{Recorder, reload, through_memory},
-    sites, tracked_locks,
+    references, sites, tracked_locks,
 };
 
-/// Where a final put is seen.
+/// The `i_count` that a final put finds.
+pub const LAST: u32 = 1;
+
+/// Where a put is seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     AtIput,
@@ -39,9 +42,9 @@ pub enum Way {
     Other,
 }
 
-/// `iput` was entered with `i_count == 1`.
+/// `iput` was entered with this `i_count`, 1 or more.
 #[inline(always)]
-pub fn on_iput(mut entry: Entry, address: u64) {
+pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
     let Some(control) = CONTROL.get(0) else {
         return;
     };
@@ -49,6 +52,7 @@ pub fn on_iput(mut entry: Entry, address: u64) {
     let task = unsafe { bpf_get_current_task() };
     if control.recording == 0 {
         if control.calibrating_thread == entry.pid()
+            && i_count == LAST
             && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
         {
             // SAFETY: a map value that no one else writes while this thread calibrates.
@@ -62,6 +66,11 @@ pub fn on_iput(mut entry: Entry, address: u64) {
     }
     let inode = Inode::read(address);
     look(&mut entry, &inode, task, Seen::AtIput);
+    if i_count != LAST {
+        on_non_final_put(&mut entry, &inode, task, control, i_count);
+        return;
+    }
+    mark_provoked(&mut entry, &inode, control);
     let in_flight = InFlightKey {
         inode: address,
         thread: entry.pid(),
@@ -96,6 +105,51 @@ pub fn on_iput(mut entry: Entry, address: u64) {
     );
 }
 
+/// A put that leaves other references. Where it is not benign by its facts, it matters who has them.
+#[inline(always)]
+fn on_non_final_put(entry: &mut Entry, inode: &Inode, task: u64, control: &Control, i_count: u32) {
+    if is_provoker(entry, control) {
+        // What the next final put of the inode finds missing.
+        let _ = PROVOKED.insert(inode.address, 1, u64::from(BPF_ANY));
+    }
+    if is_benign(entry) {
+        count(|totals| totals.benign_non_final_puts += 1);
+        return;
+    }
+    count(|totals| totals.recorded_non_final_puts += 1);
+    if !sites::walk_stack(entry, control.own_frames_at_iput) {
+        return;
+    }
+    let sample = &raw mut entry.scratch.sample;
+    // SAFETY: the scratch is this program's alone, and `entry` is not used meanwhile.
+    let holders = references::look(unsafe { &mut *sample }, inode.address, i_count);
+    through_memory(&mut entry.scratch.sample.i_count, i_count);
+    sites::keep_stack(entry);
+    let key = entry.scratch.sample.key;
+    let seen_before = references::count(&key, i_count, holders);
+    sites::keep_sample(entry, inode, task, seen_before);
+}
+
+/// Whether the dentry cache is being shrunk by this thread for `--provoke`.
+#[inline(always)]
+fn is_provoker(entry: &Entry, control: &Control) -> bool {
+    control.provoking_thread != 0 && control.provoking_thread == entry.pid()
+}
+
+/// Records whether a final put would not have been the last without `--provoke`.
+#[inline(always)]
+fn mark_provoked(entry: &mut Entry, inode: &Inode, control: &Control) {
+    if !watches_non_final() {
+        return;
+    }
+    let lost_a_dentry = PROVOKED.remove(inode.address).is_ok();
+    if lost_a_dentry || is_provoker(entry, control) {
+        let facts = &raw mut entry.scratch.sample.key.facts;
+        // SAFETY: as above.
+        Recorder::resume(unsafe { &mut *facts }).set(Fact::Provoked, true);
+    }
+}
+
 /// `evict` was entered: by a final put, or by another way.
 #[inline(always)]
 pub fn on_evict(mut entry: Entry, address: u64) {
@@ -123,6 +177,10 @@ pub fn on_evict(mut entry: Entry, address: u64) {
     let task = unsafe { bpf_get_current_task() };
     let inode = Inode::read(address);
     let way = way_to_evict(&mut entry, &inode, task, control);
+    if watches_non_final() {
+        // Another inode may come to lie at this address.
+        let _ = PROVOKED.remove(address);
+    }
     match way {
         Way::Recorded => {
             sites::count(&entry.scratch.sample.key, |counts| counts.evictions += 1);
@@ -178,6 +236,7 @@ fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64, control: &Control) 
         return Way::Other;
     }
     look(entry, inode, task, Seen::AtEvict);
+    mark_provoked(entry, inode, control);
     if is_benign(entry) {
         return Way::Benign;
     }
@@ -204,7 +263,9 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
         facts::subtract(&mut sample.readings, &control.baseline);
     }
     let stack_left = through_memory(&mut sample.stack_left, stack_left);
-    sample.i_count = if seen == Seen::AtIput { 1 } else { UNKNOWN };
+    sample.i_count = if seen == Seen::AtIput { LAST } else { UNKNOWN };
+    sample.aliases = 0;
+    sample.unused_aliases = 0;
     sample.process = process;
     sample.thread = thread;
 

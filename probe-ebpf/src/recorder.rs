@@ -35,10 +35,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts with nothing known.
+    /// Starts with what is known of every final put.
     #[inline(always)]
     pub fn new(place: &'static mut Facts) -> Self {
-        *place = Facts::default();
+        *place = Facts::OF_FINAL_PUT;
+        Self { place }
+    }
+
+    /// Goes on with what was recorded before.
+    #[inline(always)]
+    pub fn resume(place: &'static mut Facts) -> Self {
         Self { place }
     }
 

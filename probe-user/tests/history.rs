@@ -161,6 +161,8 @@ fn verdict(record: &Record) -> Option<(Severity, Vec<String>)> {
         counts: &Counts::default(),
         example: Some(&example),
         stuck: &stuck,
+        final_puts_of_site: 0,
+        outcome_open: false,
     });
     let rules = hazards
         .iter()

@@ -10,6 +10,7 @@ use probe_common::{Fact, Facts};
 use super::Call;
 use super::filesystems::FilesystemGroup;
 use super::frames::FrameGroup;
+use super::latent;
 use super::locks::{self, LockPattern};
 use crate::kernel::symbols::plain_name;
 use crate::report::model::{Example, Lock};
@@ -41,6 +42,10 @@ pub enum Condition {
     Slept,
     /// The longest ended eviction took at least this many milliseconds.
     LongestAtLeast(u64),
+    /// A put at the same site was final.
+    FinalElsewhere,
+    /// The put was not final, and if it were, a rule of severity `unsafe` or worse would match.
+    UnsafeIfFinal,
     /// All of them hold.
     All(&'static [Condition]),
     /// At least one of them holds.
@@ -91,6 +96,7 @@ impl Condition {
                 found.then(|| vec![format!("The inode is {}: {name}.", group.what)])
             }
             Self::HeldLock => held_locks(call, accounted),
+            Self::Stuck | Self::InFlight if call.outcome_open => Some(Vec::new()),
             Self::Stuck => {
                 let longest = call.stuck.iter().map(|stuck| stuck.age_ms).max()?;
                 let calls = count(call.stuck.len() as u64, "call");
@@ -120,6 +126,11 @@ impl Condition {
                 (longest >= milliseconds.saturating_mul(1_000_000))
                     .then(|| vec![format!("The longest eviction took {}.", duration(longest))])
             }
+            Self::FinalElsewhere => (call.final_puts_of_site > 0).then(|| {
+                let puts = count(call.final_puts_of_site, "final put");
+                vec![format!("{puts} at the same site.")]
+            }),
+            Self::UnsafeIfFinal => would_be(call),
             Self::All(conditions) => conditions
                 .iter()
                 .map(|condition| condition.evidence(call, accounted))
@@ -153,6 +164,19 @@ impl Condition {
     }
 }
 
+/// What a put that is not final would be guilty of if it were.
+fn would_be(call: &Call) -> Option<Vec<String>> {
+    // A final put is guilty of what it is.
+    if !call.facts.is(Fact::NonFinal) {
+        return None;
+    }
+    let hazards = latent::if_final(call);
+    let worst = super::severity(&hazards);
+    let rules: Vec<&str> = hazards.iter().map(|hazard| hazard.rule.as_str()).collect();
+    let rules = rules.join(", ");
+    (!hazards.is_empty()).then(|| vec![format!("If it were final: {} ({rules}).", worst.name())])
+}
+
 /// What `fact` means, with the details that the example has of it.
 fn sentence(fact: Fact, example: Option<&Example>) -> String {
     let meaning = fact.meaning();
@@ -164,6 +188,11 @@ fn sentence(fact: Fact, example: Option<&Example>) -> String {
         Fact::WritebackOtherInode => {
             let ino = example.written_ino?;
             Some(format!("it writes inode {ino}"))
+        }
+        Fact::NonFinal => Some(format!("`i_count` was {}", example.inode.i_count?)),
+        Fact::OneShrinkAway => {
+            let dentries = example.inode.dentries.as_ref()?;
+            Some(count(dentries.unused.into(), "unused dentry"))
         }
         Fact::StackBelow4K | Fact::StackBelow2K => {
             let bytes = example.stack_left_bytes?;
@@ -231,6 +260,8 @@ impl fmt::Display for Condition {
             Self::WaitsForOwnLock => f.write_str("waiting for a lock that the same task holds"),
             Self::InFlight => f.write_str("an eviction that has not ended"),
             Self::Slept => f.write_str("an eviction slept"),
+            Self::FinalElsewhere => f.write_str("another put at the same site was final"),
+            Self::UnsafeIfFinal => f.write_str("a final put there would be unsafe or worse"),
             Self::LongestAtLeast(milliseconds) => {
                 write!(f, "an eviction took {} or more", duration_ms(*milliseconds))
             }

@@ -8,6 +8,7 @@
 pub mod condition;
 pub mod filesystems;
 pub mod frames;
+mod latent;
 pub mod locks;
 pub mod rules;
 mod waits;
@@ -38,15 +39,23 @@ pub struct Call<'a> {
     pub example: Option<&'a Example>,
     /// Calls still inside for longer than the threshold.
     pub stuck: &'a [StuckCall],
+    /// How many final puts the site has had, in any context.
+    pub final_puts_of_site: u64,
+    /// How the eviction ends is not known, since there was none: it may hang.
+    pub outcome_open: bool,
 }
 
-/// The rules that match `call`, most severe first, in the order of the table within that.
+/// The rules that match `call`, most severe first, in the order of the table within that. For a put
+/// that is not final those that a final one would break come last; none at all if that would not be
+/// unsafe.
 #[must_use]
 pub fn judge(call: &Call) -> Vec<Hazard> {
     let strict = Accounted::always();
     let lenient = accounted(call, &strict);
+    let is_final = !call.facts.is(Fact::NonFinal);
     let mut hazards: Vec<Hazard> = RULES
         .iter()
+        .filter(|rule| rule.is_of_non_final_puts() != is_final)
         .filter_map(|rule| {
             rule.cases.iter().find_map(|case| {
                 let accounted = match case.severity {
@@ -57,6 +66,7 @@ pub fn judge(call: &Call) -> Vec<Hazard> {
                 Some(Hazard {
                     rule: rule.id.to_owned(),
                     severity: case.severity,
+                    if_final: None,
                     title: rule.title.to_owned(),
                     evidence,
                     waits_for: rule_waits_for(rule, case.severity, call),
@@ -67,6 +77,10 @@ pub fn judge(call: &Call) -> Vec<Hazard> {
         })
         .collect();
     hazards.sort_by_key(|hazard| Reverse(hazard.severity));
+    if !is_final {
+        let others = latent::demoted(latent::if_final(call), &hazards);
+        hazards.extend(others.collect::<Vec<_>>());
+    }
     hazards
 }
 

@@ -3,6 +3,7 @@
 
 mod atomic;
 mod eviction;
+mod latent;
 mod locks;
 mod reclaim;
 mod scope;
@@ -12,8 +13,8 @@ mod writeback;
 use probe_common::Fact;
 
 use super::condition::Condition::{
-    self, All, Any, Caller, Chain, Despite, Filesystem, HeldLock, InFlight, LongestAtLeast, Not,
-    Slept, Stuck, WaitsForOwnLock,
+    self, All, Any, Caller, Chain, Despite, Filesystem, FinalElsewhere, HeldLock, InFlight,
+    LongestAtLeast, Not, Slept, Stuck, UnsafeIfFinal, WaitsForOwnLock,
 };
 use super::locks::{LockPattern, any_mode};
 use super::{filesystems, frames};
@@ -50,6 +51,8 @@ pub const RULES: &[Rule] = &[
     locks::SUPERBLOCK,
     locks::HELD,
     eviction::STUCK,
+    latent::ONE_SHRINK_AWAY,
+    latent::FINAL_ELSEWHERE,
     eviction::SLOW,
     eviction::INACTIVE_SUPERBLOCK,
     reclaim::DCACHE,
@@ -128,6 +131,15 @@ impl Rule {
     #[must_use]
     pub fn find(id: &str) -> Option<&'static Self> {
         RULES.iter().find(|rule| rule.id == id)
+    }
+
+    /// Whether it is about puts that are not final; all others are about final ones.
+    #[must_use]
+    pub fn is_of_non_final_puts(&self) -> bool {
+        self.cases.iter().any(|case| {
+            case.when
+                .mentions(&|condition| matches!(condition, UnsafeIfFinal))
+        })
     }
 
     /// The worst that it can be.

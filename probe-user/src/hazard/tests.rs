@@ -22,6 +22,7 @@ struct Case {
     stuck: Vec<&'static str>,
     own_lock: Option<Lock>,
     filesystem: &'static str,
+    final_puts_of_site: u64,
 }
 
 impl Case {
@@ -99,6 +100,8 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
         },
         example: (!case.without_example).then_some(&example),
         stuck: &stuck,
+        final_puts_of_site: case.final_puts_of_site,
+        outcome_open: false,
     })
 }
 
@@ -150,6 +153,8 @@ fn worker_with(class: &str, taker: &str) -> Vec<String> {
         counts: &Counts::default(),
         example: Some(&example),
         stuck: &[],
+        final_puts_of_site: 0,
+        outcome_open: false,
     });
     hazards.into_iter().map(|hazard| hazard.rule).collect()
 }
@@ -169,6 +174,17 @@ fn table() -> Vec<(Case, Vec<(&'static str, Severity)>)> {
     let mut table = vec![
         (with(&[], &["do_unlinkat"]), vec![]),
         (with(&[InodeDirty, Unlinked], &["dput"]), vec![]),
+        (
+            with(&[NonFinal, OneShrinkAway, PreemptDisabled], &[]),
+            vec![("one-shrink-away", Latent), ("atomic-context", Latent)],
+        ),
+        (
+            Case {
+                final_puts_of_site: 3,
+                ..with(&[NonFinal, RcuReader], &[])
+            },
+            vec![("final-elsewhere", Latent), ("rcu-reader", Latent)],
+        ),
         (
             with(&[WritebackThisInode], &[]),
             vec![("writeback-self-wait", Unsafe)],
@@ -603,6 +619,44 @@ fn the_table_is_well_formed() {
 }
 
 #[test]
+fn a_put_that_is_not_final_is_judged_by_what_it_would_be() {
+    let spin = [Fact::NonFinal, Fact::PreemptDisabled];
+    // Held by something else, and never final: nothing is said against it, but what it would be.
+    let held = with(&spin, &[]).judge();
+    assert_eq!(held.len(), 1);
+    assert_eq!(
+        (held[0].severity, held[0].if_final),
+        (Severity::Benign, Some(Severity::Unsafe))
+    );
+    let one_away = with(&[&spin[..], &[Fact::OneShrinkAway]].concat(), &[]).judge();
+    assert_eq!(one_away[0].rule, "one-shrink-away");
+    assert_eq!(
+        (one_away[1].rule.as_str(), one_away[1].severity),
+        ("atomic-context", Severity::Latent)
+    );
+    let evidence = one_away[0].evidence.join(" ");
+    assert!(
+        evidence.ends_with("If it were final: unsafe (atomic-context)."),
+        "{evidence}"
+    );
+    // A flusher that writes the inode would wait for itself, whatever the outcome of others was.
+    let flusher = [
+        Fact::NonFinal,
+        Fact::WritebackThisInode,
+        Fact::InodeSync,
+        Fact::Flusher,
+    ];
+    let hazards = with(&flusher, &[]).judge();
+    assert_eq!(hazards[0].rule, "writeback-self-wait");
+    assert_eq!(hazards[0].if_final, Some(Severity::Deadlock));
+    // Where replies are handled it may hang, and that is what counts.
+    let replies = with(&[Fact::NonFinal, Fact::Kthread], &["ceph_con_workfn"]).judge();
+    assert_eq!(replies[0].if_final, Some(Severity::Unsafe));
+    // Where a final one would at worst be risky, nothing is said.
+    assert!(with(&[Fact::NonFinal, Fact::Nofs], &[]).judge().is_empty());
+}
+
+#[test]
 fn evidence_names_what_was_seen() {
     let evidence = |case: Case| case.judge()[0].evidence.join(" ");
     let worker = evidence(with(&[Fact::MemReclaimWorker], &[]));
@@ -704,6 +758,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 stuck,
                 own_lock: None,
                 filesystem: "",
+                final_puts_of_site: 0,
             },
         )
 }
@@ -736,7 +791,9 @@ proptest! {
     /// More facts can explain a risk away, but never what is unsafe.
     #[test]
     fn more_facts_never_hide_what_is_unsafe(case in any_case(), bits: u64, more: u64) {
-        let unsafe_rules = |yes| -> std::collections::BTreeSet<String> {
+        // But for the one that it was not the last put.
+        let unsafe_rules = |yes: u64| -> std::collections::BTreeSet<String> {
+            let yes = yes & !Fact::NonFinal.bit();
             judge_with(&case, Facts { known: u64::MAX, yes })
                 .into_iter()
                 .filter(|hazard| hazard.severity >= Severity::Unsafe)

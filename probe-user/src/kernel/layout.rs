@@ -79,6 +79,8 @@ const FLAG_FACTS: &[Fact] = &[
 ];
 /// The facts that the worker's queue tells.
 const WORKER_FACTS: &[Fact] = &[Fact::MemReclaimWorker, Fact::OrderedWorker];
+/// The facts that an inode's dentries tell.
+const HOLDER_FACTS: &[Fact] = &[Fact::OneShrinkAway];
 /// The facts that the task's stack tells.
 const STACK_FACTS: &[Fact] = &[Fact::StackBelow4K, Fact::StackBelow2K];
 
@@ -114,6 +116,12 @@ fields! {
         Need::Detail("the inode's own locks, as lockdep knows them");
     sb_root: [("super_block", "s_root")], Need::Detail("the names of locks of other superblocks");
     dentry_sb: [("dentry", "d_sb")], Need::Detail("the names of locks of other superblocks");
+    inode_dentries: [("inode", "i_dentry.first")], Need::Facts(HOLDER_FACTS);
+    // The union that it is in has lost its name by 7.3.
+    dentry_alias: [("dentry", "d_u.d_alias"), ("dentry", "d_alias")], Need::Facts(HOLDER_FACTS);
+    dentry_inode: [("dentry", "d_inode")], Need::Facts(HOLDER_FACTS);
+    dentry_users: [("dentry", "d_lockref.count")], Need::Facts(HOLDER_FACTS);
+    hlist_next: [("hlist_node", "next")], Need::Facts(HOLDER_FACTS);
     task_flags: [("task_struct", "flags")], Need::Facts(FLAG_FACTS);
     task_journal_info: [("task_struct", "journal_info")], Need::Facts(&[Fact::Journal]);
     task_reclaim_state: [("task_struct", "reclaim_state")], Need::Facts(&[Fact::DirectReclaim]);

@@ -1,9 +1,14 @@
 //! From the kernel half's records to the report's words.
 
-use probe_common::{ALL_FACTS, DURATION_BUCKETS, Facts, SampleRecord, SiteCounts, UNKNOWN};
+use probe_common::{
+    ALL_FACTS, DURATION_BUCKETS, Fact, Facts, NonFinalCounts, SampleRecord, SiteCounts, UNKNOWN,
+};
 
 use super::held_locks::HeldLocks;
-use crate::report::model::{Bucket, Counts, Example, FactSheet, InodeExample, Level, Work};
+use crate::report::model::{
+    Bucket, CountBucket, Counts, Dentries, Example, FactSheet, InodeExample, Level, References,
+    Work,
+};
 
 /// `struct device` numbers as the kernel packs them: 12 bits of major, 20 of minor
 /// (`MINORBITS`, `include/linux/kdev_t.h`).
@@ -63,7 +68,7 @@ pub fn counts(raw: &SiteCounts, in_flight: u64, level: Level) -> Counts {
         evicted: raw.evictions,
         kept: match level {
             Level::Evictions => 0,
-            Level::Final => final_puts - raw.evictions,
+            Level::Final | Level::Latent => final_puts - raw.evictions,
         },
         slept: raw.slept,
         in_flight,
@@ -76,6 +81,33 @@ pub fn counts(raw: &SiteCounts, in_flight: u64, level: Level) -> Counts {
                 count: u64::from(raw.durations[bucket]),
             })
             .collect(),
+        non_final: 0,
+    }
+}
+
+/// The counts of one aggregate of puts that were not final.
+pub fn non_final_counts(raw: &NonFinalCounts) -> Counts {
+    Counts {
+        non_final: raw.puts,
+        ..Counts::default()
+    }
+}
+
+/// What held the inodes of one aggregate of puts that were not final.
+pub fn references(raw: &NonFinalCounts) -> References {
+    References {
+        i_count: (2..)
+            .zip(raw.i_counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|(at_least, count)| CountBucket {
+                at_least,
+                count: u64::from(count),
+            })
+            .collect(),
+        unused_dentries: raw.unused_dentries,
+        used_dentries: raw.used_dentries,
+        others: raw.others,
+        not_known: raw.not_known,
     }
 }
 
@@ -86,6 +118,7 @@ pub fn add(sum: &mut Counts, other: &Counts) {
     sum.kept += other.kept;
     sum.slept += other.slept;
     sum.in_flight += other.in_flight;
+    sum.non_final += other.non_final;
     sum.eviction_total_ns += other.eviction_total_ns;
     sum.eviction_longest_ns = sum.eviction_longest_ns.max(other.eviction_longest_ns);
     for bucket in &other.eviction_histogram {
@@ -103,6 +136,7 @@ pub fn add(sum: &mut Counts, other: &Counts) {
 /// the locks that it holds.
 pub fn example(sample: &SampleRecord, function: Option<String>, held: HeldLocks) -> Example {
     let known = |value| (value != UNKNOWN).then_some(value);
+    let facts = sample.key.facts;
     Example {
         comm: name(&sample.comm),
         process: sample.process,
@@ -115,6 +149,11 @@ pub fn example(sample: &SampleRecord, function: Option<String>, held: HeldLocks)
             nlink: sample.nlink,
             i_count: known(sample.i_count),
             i_state: format!("{:#x}", sample.i_state),
+            dentries: facts.is(Fact::NonFinal).then_some(Dentries {
+                aliases: sample.aliases,
+                unused: sample.unused_aliases,
+                complete: facts.get(Fact::OneShrinkAway).is_some(),
+            }),
         },
         written_ino: (sample.written_ino != 0).then_some(sample.written_ino),
         work: (sample.work_function != 0).then(|| Work {

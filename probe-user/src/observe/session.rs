@@ -238,6 +238,14 @@ impl Session {
         (self.attach, &self.attach_reason)
     }
 
+    /// From now on puts by this thread are those of `--provoke`; by none, without one.
+    ///
+    /// # Errors
+    /// If the kernel half cannot be told.
+    pub fn set_provoker(&mut self, thread: Option<u32>) -> Result<(), ObserveError> {
+        Ok(self.probe.set_provoker(thread)?)
+    }
+
     /// The loaded kernel half, for its log.
     pub fn probe(&mut self) -> &mut Probe {
         &mut self.probe
@@ -265,24 +273,39 @@ impl Session {
             .iter()
             .filter(|(key, _)| self.is_wanted(key))
             .filter_map(|(key, counts)| {
+                let in_flight = stuck.in_flight.get(key).copied().unwrap_or(0);
                 Some(Aggregate {
                     key,
-                    counts,
+                    counts: calls::counts(counts, in_flight, self.options.level),
+                    references: None,
                     chain: self.chains.get(&key.stack)?,
                     example: self.examples.get(key),
-                    in_flight: stuck.in_flight.get(key).copied().unwrap_or(0),
                     stuck: stuck.by_key.get(key).cloned().unwrap_or_default(),
+                })
+            });
+        let non_final = snapshot
+            .non_final
+            .iter()
+            .filter(|(key, _)| self.is_wanted(key))
+            .filter_map(|(key, counts)| {
+                Some(Aggregate {
+                    key,
+                    counts: calls::non_final_counts(counts),
+                    references: Some(calls::references(counts)),
+                    chain: self.chains.get(&key.stack)?,
+                    example: self.examples.get(key),
+                    stuck: Vec::new(),
                 })
             });
         let benign = stuck.benign.iter().map(|(call, chain)| Aggregate {
             key: &self.benign_key,
-            counts: &ONE_IN_FLIGHT,
+            counts: calls::counts(&ONE_IN_FLIGHT, 1, self.options.level),
+            references: None,
             chain,
             example: None,
-            in_flight: 1,
             stuck: vec![call.clone()],
         });
-        let sites = sites::form(recorded.chain(benign), self.options.level);
+        let sites = sites::form(recorded.chain(non_final).chain(benign));
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
         let incomplete_because = self.incompleteness(&losses, interim);
@@ -322,7 +345,7 @@ impl Session {
 
     /// Symbolizes chains and keeps examples that are new since the last drain.
     fn learn(&mut self, snapshot: &Snapshot) {
-        for key in snapshot.sites.keys() {
+        for key in snapshot.sites.keys().chain(snapshot.non_final.keys()) {
             if !self.chains.contains_key(&key.stack) {
                 let chain = self.symbolize(key.stack);
                 self.chains.insert(key.stack, chain);
@@ -398,7 +421,7 @@ impl Session {
                     "evictions by unmount and the inode shrinker could not be told from puts: \
                      {reason}"
                 ),
-                Level::Final => format!(
+                Level::Final | Level::Latent => format!(
                     "evictions whose put the probe on iput missed are not reported: {reason}"
                 ),
             });
@@ -436,6 +459,7 @@ fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
         .values()
         .map(|counts| counts.final_puts.max(counts.evictions))
         .sum();
+    let recorded_non_final: u64 = snapshot.non_final.values().map(|counts| counts.puts).sum();
     let totals = &snapshot.totals;
     let evictions: u64 = snapshot.sites.values().map(|counts| counts.evictions).sum();
     Totals {
@@ -444,6 +468,9 @@ fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
         evictions: totals.benign_evictions + evictions,
         benign_evictions: totals.benign_evictions,
         stuck: u64::try_from(stuck).unwrap_or(u64::MAX),
+        non_final_puts: totals.benign_non_final_puts
+            + recorded_non_final.max(totals.recorded_non_final_puts),
+        benign_non_final_puts: totals.benign_non_final_puts,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use probe_common::{Fact, Facts, SiteCounts, SiteKey};
+use probe_common::{Fact, Facts, SiteKey};
 
 use super::calls;
 use crate::{
     hazard::{self, Call},
     kernel::symbols::plain_name,
-    report::model::{Context, Counts, Example, Frame, Level, Lock, Site, StuckCall},
+    report::model::{Context, Counts, Example, Frame, Lock, References, Site, StuckCall},
     symbol,
 };
 
@@ -46,13 +46,13 @@ pub struct Aggregate<'a> {
     /// What tells it from others.
     pub key: &'a SiteKey,
     /// Its counts.
-    pub counts: &'a SiteCounts,
+    pub counts: Counts,
+    /// What held the inodes, if its puts were not final.
+    pub references: Option<References>,
     /// Its chain, if there was room for it.
     pub chain: &'a Chain,
     /// One of its calls, if there was room.
     pub example: Option<&'a Example>,
-    /// How many of its evictions have not ended.
-    pub in_flight: u64,
     /// Its calls that are stuck.
     pub stuck: Vec<StuckCall>,
 }
@@ -71,12 +71,15 @@ struct Group {
 #[derive(Default)]
 struct Gathered {
     counts: Counts,
+    references: Option<References>,
     example: Option<Example>,
     stuck: Vec<StuckCall>,
 }
 
 /// Puts aggregates of the same chain together and judges every context.
-pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -> Vec<Site> {
+///
+/// Puts that are not final are left out where a final one would not be unsafe.
+pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>) -> Vec<Site> {
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for aggregate in aggregates {
         let group = groups.entry(&aggregate.chain.site).or_default();
@@ -98,10 +101,11 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
                 aggregate.chain.called.clone(),
             ))
             .or_default();
-        calls::add(
-            &mut context.counts,
-            &calls::counts(aggregate.counts, aggregate.in_flight, level),
-        );
+        calls::add(&mut context.counts, &aggregate.counts);
+        if let Some(references) = &aggregate.references {
+            let sum = context.references.get_or_insert_default();
+            sum.add(references);
+        }
         if context.example.is_none() {
             context.example = aggregate.example.cloned();
         }
@@ -110,6 +114,7 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, level: Level) -
     groups
         .into_iter()
         .map(|(id, group)| judge(id, group))
+        .filter(|site| !site.contexts.is_empty())
         .collect()
 }
 
@@ -119,13 +124,17 @@ fn judge(id: &str, group: Group) -> Site {
         .iter()
         .map(|frame| plain_name(frame.function.as_deref().unwrap_or("")).to_owned())
         .collect();
+    let final_puts_of_site = group
+        .contexts
+        .values()
+        .map(|gathered| gathered.counts.final_puts)
+        .sum();
     let mut total = Counts::default();
     let mut stuck = Vec::new();
     let contexts: Vec<Context> = group
         .contexts
         .into_iter()
-        .map(|((facts, _, _, called), gathered)| {
-            calls::add(&mut total, &gathered.counts);
+        .filter_map(|((facts, _, _, called), gathered)| {
             let names: Vec<String> = called
                 .iter()
                 .map(|function| plain_name(function).to_owned())
@@ -137,16 +146,23 @@ fn judge(id: &str, group: Group) -> Site {
                 counts: &gathered.counts,
                 example: gathered.example.as_ref(),
                 stuck: &gathered.stuck,
+                final_puts_of_site,
+                outcome_open: false,
             });
+            if facts.is(Fact::NonFinal) && hazards.is_empty() {
+                return None;
+            }
+            calls::add(&mut total, &gathered.counts);
             stuck.extend(gathered.stuck);
-            Context {
+            Some(Context {
                 severity: hazard::severity(&hazards),
                 hazards,
                 counts: gathered.counts,
                 facts: calls::fact_sheet(facts),
                 called,
                 example: gathered.example,
-            }
+                references: gathered.references,
+            })
         })
         .collect();
     Site {
@@ -289,24 +305,19 @@ mod tests {
             facts: Facts { known, yes: 0 },
             ..SiteKey::default()
         };
-        let counts = SiteCounts {
+        let counts = Counts {
             final_puts: 2,
-            evictions: 1,
-            ended: 1,
-            ..SiteCounts::ZERO
+            ..Counts::default()
         };
         let keys = [key(0), key(0), key(1)];
-        let sites = form(
-            keys.iter().map(|key| Aggregate {
-                key,
-                counts: &counts,
-                chain: &first,
-                example: None,
-                in_flight: 0,
-                stuck: Vec::new(),
-            }),
-            Level::Final,
-        );
+        let sites = form(keys.iter().map(|key| Aggregate {
+            key,
+            counts: counts.clone(),
+            references: None,
+            chain: &first,
+            example: None,
+            stuck: Vec::new(),
+        }));
         assert_eq!(sites.len(), 1);
         assert_eq!(sites[0].counts.final_puts, 6);
         assert_eq!(sites[0].contexts.len(), 2);

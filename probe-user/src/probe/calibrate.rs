@@ -36,20 +36,20 @@ pub fn calibrate(
     check(&seen, level)?;
     probe.set_control(Control {
         baseline: baseline(&seen.readings),
-        calibrating_thread: 0,
         recording: 1,
         own_frames_at_iput: own_frames(&seen.iput_frames, text),
         own_frames_at_evict: own_frames(&seen.evict_frames, text),
         evict_below_iput: seen
             .iput_stack_pointer
             .wrapping_sub(seen.evict_stack_pointer),
+        ..Control::default()
     })?;
     Ok(seen.readings)
 }
 
 fn check(seen: &Calibration, level: Level) -> Result<(), ProbeError> {
     let silent = |what: &str| Err(ProbeError::Silent(what.to_owned()));
-    if level == Level::Final && seen.puts == 0 {
+    if level != Level::Evictions && seen.puts == 0 {
         silent("no call of iput")
     } else if seen.evictions == 0 {
         silent("no call of evict")
@@ -87,6 +87,21 @@ fn baseline(readings: &Readings) -> Baseline {
 }
 
 impl Probe {
+    /// Tells the kernel half which thread shrinks the dentry cache for `--provoke`, if one does.
+    ///
+    /// # Errors
+    /// If its map cannot be written.
+    pub fn set_provoker(&mut self, thread: Option<u32>) -> Result<(), ProbeError> {
+        let control = self.control.get(&0, 0).map_err(|source| ProbeError::Map {
+            map: "CONTROL",
+            source: Box::new(source),
+        })?;
+        self.set_control(Control {
+            provoking_thread: thread.unwrap_or(0),
+            ..control
+        })
+    }
+
     fn set_control(&mut self, control: Control) -> Result<(), ProbeError> {
         self.control
             .set(0, control, 0)

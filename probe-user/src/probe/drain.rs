@@ -7,8 +7,8 @@ use aya::{
     maps::{MapError, PerCpuValues},
 };
 use probe_common::{
-    DURATION_BUCKETS, InFlight, InFlightKey, MarkKind, SampleRecord, SiteCounts, SiteKey,
-    StackRecord, TaskLocks, Totals,
+    DURATION_BUCKETS, I_COUNT_BUCKETS, InFlight, InFlightKey, MarkKind, NonFinalCounts,
+    SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, Totals,
 };
 
 use super::{Probe, ProbeError};
@@ -32,6 +32,8 @@ pub struct Eviction {
 pub struct Snapshot {
     /// Counts, summed over the CPUs.
     pub sites: BTreeMap<SiteKey, SiteCounts>,
+    /// Counts of the puts that were not final, summed over the CPUs.
+    pub non_final: BTreeMap<SiteKey, NonFinalCounts>,
     /// Totals and losses, summed over the CPUs.
     pub totals: Totals,
     /// Probe hits that the kernel skipped, if it counts them.
@@ -57,6 +59,11 @@ impl Probe {
         for entry in &self.sites {
             let (key, counts) = entry.map_err(|error| broken("SITES", error))?;
             sites.insert(key, sum(&counts));
+        }
+        let mut non_final = BTreeMap::new();
+        for entry in &self.non_final {
+            let (key, counts) = entry.map_err(|error| broken("NON_FINAL", error))?;
+            non_final.insert(key, sum_non_final(&counts));
         }
         let totals = self
             .totals
@@ -85,6 +92,7 @@ impl Probe {
         let in_flight = entries(self.in_flight.iter());
         Ok(Snapshot {
             sites,
+            non_final,
             totals: sum_totals(&totals),
             hits_missed: self.hits_missed(),
             evictions,
@@ -196,6 +204,21 @@ fn sum(per_cpu: &PerCpuValues<SiteCounts>) -> SiteCounts {
         sum.longest_ns = sum.longest_ns.max(counts.longest_ns);
         for bucket in 0..DURATION_BUCKETS {
             sum.durations[bucket] = sum.durations[bucket].saturating_add(counts.durations[bucket]);
+        }
+    }
+    sum
+}
+
+fn sum_non_final(per_cpu: &PerCpuValues<NonFinalCounts>) -> NonFinalCounts {
+    let mut sum = NonFinalCounts::ZERO;
+    for counts in per_cpu.iter() {
+        sum.puts += counts.puts;
+        sum.unused_dentries += counts.unused_dentries;
+        sum.used_dentries += counts.used_dentries;
+        sum.others += counts.others;
+        sum.not_known += counts.not_known;
+        for bucket in 0..I_COUNT_BUCKETS {
+            sum.i_counts[bucket] = sum.i_counts[bucket].saturating_add(counts.i_counts[bucket]);
         }
     }
     sum

@@ -8,8 +8,8 @@ use aya::{
     programs::{Program, ProgramError},
 };
 use probe_common::{
-    Calibration, Control, InFlight, InFlightKey, KernelLayout, SampleRecord, SiteCounts, SiteKey,
-    StackRecord, TaskLocks, TaskMarks, Totals,
+    Calibration, Control, InFlight, InFlightKey, KernelLayout, NonFinalCounts, SampleRecord,
+    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 use super::{
@@ -29,6 +29,8 @@ const SITES_MAX: usize = 8192;
 /// Tasks that are followed through eviction and writeback at the same time.
 const TASKS_MAX: u32 = 8192;
 
+/// Inodes whose dentries `--provoke` dropped that are remembered, until their next final put.
+const PROVOKED_MAX: u32 = 65536;
 /// Tasks whose locks are followed at the same time: every task that holds any.
 const LOCKS_MAX: u32 = 16384;
 
@@ -64,6 +66,7 @@ pub struct Probe {
     pub(super) control: Array<MapData, Control>,
     pub(super) calibration: Array<MapData, Calibration>,
     pub(super) sites: PerCpuHashMap<MapData, SiteKey, SiteCounts>,
+    pub(super) non_final: PerCpuHashMap<MapData, SiteKey, NonFinalCounts>,
     pub(super) stacks: HashMap<MapData, u64, StackRecord>,
     pub(super) samples: HashMap<MapData, SiteKey, SampleRecord>,
     pub(super) events: RingBuf<MapData>,
@@ -81,6 +84,7 @@ impl Probe {
     /// If the kernel refuses it.
     pub fn attach(options: &LoadOptions) -> Result<Self, ProbeError> {
         let evictions_only = u32::from(options.level == Level::Evictions);
+        let watches_non_final = options.level == Level::Latent;
         let log_level: u8 = if options.debug { u8::MAX } else { 0 };
         let sites = sites_max();
         let tracks_locks = !options.lock_functions.is_empty();
@@ -88,9 +92,12 @@ impl Probe {
             .btf(None)
             .override_global("LAYOUT", &options.layout, true)
             .override_global("EVICTIONS_ONLY", &evictions_only, true)
+            .override_global("NON_FINAL_PUTS", &u32::from(watches_non_final), true)
             .override_global("TRACK_LOCKS", &u32::from(tracks_locks), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("SITES", sites)
+            .map_max_entries("NON_FINAL", if watches_non_final { sites } else { 1 })
+            .map_max_entries("PROVOKED", if watches_non_final { PROVOKED_MAX } else { 1 })
             .map_max_entries("STACKS", sites)
             .map_max_entries("SAMPLES", sites)
             .map_max_entries("TASKS", TASKS_MAX)
@@ -102,6 +109,7 @@ impl Probe {
             control: take(&mut ebpf, "CONTROL")?,
             calibration: take(&mut ebpf, "CALIBRATION")?,
             sites: take(&mut ebpf, "SITES")?,
+            non_final: take(&mut ebpf, "NON_FINAL")?,
             stacks: take(&mut ebpf, "STACKS")?,
             samples: take(&mut ebpf, "SAMPLES")?,
             events: take(&mut ebpf, "EVENTS")?,

@@ -9,8 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod locks;
+mod references;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
+pub use references::{CountBucket, Dentries, References};
 
 /// The version of the report's form. It grows when a reader of the old form would misread
 /// the new one; added fields do not change it.
@@ -101,6 +103,8 @@ pub enum Level {
     Evictions,
     /// Every final put, kept or evicted.
     Final,
+    /// Besides, puts that are not final, where a final one would be unsafe.
+    Latent,
 }
 
 /// How probes are attached.
@@ -195,6 +199,12 @@ pub struct Totals {
     pub benign_evictions: u64,
     /// Final puts still inside for longer than the threshold when the report was made.
     pub stuck: u64,
+    /// Puts that were not final; counted at level `latent` only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub non_final_puts: u64,
+    /// Of those, benign by their facts alone: a final one would be, too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub benign_non_final_puts: u64,
 }
 
 /// How bad a finding is, worst first.
@@ -218,7 +228,7 @@ pub enum Severity {
     Benign,
     /// By design; the report says which design.
     Expected,
-    /// Went well this time.
+    /// Went well this time: it was not the last reference, but in an unsafe context, or it was slow.
     Latent,
     /// Can go wrong, under conditions that the report names.
     Risky,
@@ -315,6 +325,17 @@ pub struct Counts {
     /// twice that (the first bucket: less than 2 µs). Empty buckets are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub eviction_histogram: Vec<Bucket>,
+    /// Puts that were not final; they are in none of the numbers above.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub non_final: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One bucket of a histogram of durations.
@@ -344,6 +365,9 @@ pub struct Context {
     /// One call as an example; absent if there was no room for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<Example>,
+    /// The references that the puts left, if they were not final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<References>,
 }
 
 /// Facts by name; a fact that is in neither list is *no*.
@@ -362,6 +386,9 @@ pub struct Hazard {
     pub rule: String,
     /// How bad.
     pub severity: Severity,
+    /// How bad it would be if the put were final, and did not come back; absent if it is final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_final: Option<Severity>,
     /// What it is, in a few words.
     pub title: String,
     /// What it matched on, one sentence each.
@@ -421,6 +448,9 @@ pub struct InodeExample {
     pub i_count: Option<u32>,
     /// `i_state` in hexadecimal.
     pub i_state: String,
+    /// Its dentries, if the put was not final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dentries: Option<Dentries>,
 }
 
 /// A workqueue item.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use probe_common::{Fact, Facts};
 
 use super::model::{
-    Attach, Bucket, Capture, Context, Counts, Example, FactSheet, Frame, Hazard, Inlined,
-    InodeExample, Kernel, Level, Lock, LockSource, Losses, Report, SCHEMA_VERSION, Severity, Site,
-    Source, StuckCall, Tool, Totals, Work, Workload,
+    Attach, Bucket, Capture, Context, CountBucket, Counts, Dentries, Example, FactSheet, Frame,
+    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, References, Report,
+    SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool, Totals, Work, Workload,
 };
 use super::order;
 use crate::hazard::{Call, judge};
@@ -98,6 +98,7 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
             facts: FactSheet::default(),
             called: None,
             example: None,
+            references: None,
         }],
         stuck: Vec::new(),
     }
@@ -116,6 +117,7 @@ fn example() -> Example {
             nlink: 0,
             i_count: Some(1),
             i_state: "0x82".into(),
+            dentries: None,
         },
         written_ino: Some(123),
         work: Some(Work {
@@ -199,6 +201,7 @@ fn deadlock() -> Site {
             at_least_us: 1024,
             count: 1,
         }],
+        non_final: 0,
     };
     let example = example();
     let hazards = judge(&Call {
@@ -207,6 +210,8 @@ fn deadlock() -> Site {
         counts: &counts,
         example: Some(&example),
         stuck: &stuck,
+        final_puts_of_site: 0,
+        outcome_open: false,
     });
     Site {
         id: "0f3a5b7c9d1e2f40".into(),
@@ -224,14 +229,77 @@ fn deadlock() -> Site {
             },
             called: None,
             example: Some(example),
+            references: None,
         }],
         stuck,
     }
 }
 
+/// A put under a spinlock, which one unused dentry keeps from being the last.
+fn latent() -> Site {
+    let mut facts = Facts::default();
+    for fact in [Fact::PreemptDisabled, Fact::NonFinal, Fact::OneShrinkAway] {
+        facts.set(fact, true);
+    }
+    let counts = Counts {
+        non_final: 5,
+        ..Counts::default()
+    };
+    let mut example = example();
+    example.inode.i_count = Some(2);
+    example.inode.dentries = Some(Dentries {
+        aliases: 1,
+        unused: 1,
+        complete: true,
+    });
+    let frames = vec![module_frame("cephlike_drop_cap"), frame("kthread")];
+    let hazards = judge(&Call {
+        facts,
+        chain: &["cephlike_drop_cap".into(), "kthread".into()],
+        counts: &counts,
+        example: Some(&example),
+        stuck: &[],
+        final_puts_of_site: 0,
+        outcome_open: false,
+    });
+    Site {
+        id: "1a2b3c4d5e6f7081".into(),
+        severity: Severity::Latent,
+        counts: counts.clone(),
+        frames,
+        truncated: false,
+        contexts: vec![Context {
+            severity: Severity::Latent,
+            hazards,
+            counts,
+            facts: FactSheet {
+                yes: ["preempt_disabled", "non_final", "one_shrink_away"]
+                    .map(String::from)
+                    .to_vec(),
+                unknown: Vec::new(),
+            },
+            called: None,
+            example: Some(example),
+            references: Some(References {
+                i_count: vec![CountBucket {
+                    at_least: 2,
+                    count: 5,
+                }],
+                unused_dentries: 5,
+                ..References::default()
+            }),
+        }],
+        stuck: Vec::new(),
+    }
+}
+
 /// A report with everything in it.
 pub(crate) fn report() -> Report {
-    let mut sites = vec![deadlock(), site("00000000000000aa", Severity::Risky)];
+    let mut sites = vec![
+        deadlock(),
+        latent(),
+        site("00000000000000aa", Severity::Risky),
+    ];
     sites.extend((0..30).map(|number| site(&format!("{number:016x}"), Severity::Expected)));
     let (findings, other_sites) = order::assemble(sites);
     let mut report = empty();
@@ -251,6 +319,8 @@ pub(crate) fn report() -> Report {
         evictions: 70,
         benign_evictions: 60,
         stuck: 1,
+        non_final_puts: 40,
+        benign_non_final_puts: 30,
     };
     report.findings = findings;
     report.other_sites = other_sites;

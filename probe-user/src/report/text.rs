@@ -115,6 +115,15 @@ fn others(page: &mut Page, report: &Report, all: bool) {
             totals.evictions, totals.benign_evictions, totals.stuck
         ),
     );
+    if report.capture.level == Level::Latent {
+        page.field(
+            "other puts",
+            &format!(
+                "{}, {} of them benign by their facts alone",
+                totals.non_final_puts, totals.benign_non_final_puts
+            ),
+        );
+    }
     page.field("sites", &sites_by_severity(report));
     let shown = if all {
         report.other_sites.len()
@@ -135,7 +144,7 @@ fn others(page: &mut Page, report: &Report, all: bool) {
     }
 }
 
-/// How many sites and final puts there are of each severity.
+/// How many sites and puts there are of each severity.
 fn sites_by_severity(report: &Report) -> String {
     let all = || report.findings.iter().chain(&report.other_sites);
     let mut severities: Vec<Severity> = all().map(|site| site.severity).collect();
@@ -145,12 +154,18 @@ fn sites_by_severity(report: &Report) -> String {
         .into_iter()
         .map(|severity| {
             let sites = || all().filter(|site| site.severity == severity);
-            let puts = sites().map(|site| site.counts.final_puts).sum();
+            let final_puts = sites().map(|site| site.counts.final_puts).sum();
+            let non_final: u64 = sites().map(|site| site.counts.non_final).sum();
+            let others = if non_final > 0 {
+                format!(", {} not final", count(non_final, "put"))
+            } else {
+                String::new()
+            };
             format!(
-                "{} {} ({})",
+                "{} {} ({}{others})",
                 sites().count(),
                 severity.name(),
-                count(puts, "final put")
+                count(final_puts, "final put")
             )
         })
         .collect();
@@ -177,6 +192,7 @@ fn capture(page: &mut Page, report: &Report) {
     let level = match capture.level {
         Level::Evictions => "evictions: final puts that evict",
         Level::Final => "final: every final put, kept or evicted",
+        Level::Latent => "latent: every final put, and others where a final one would be unsafe",
     };
     page.field("level", level);
     page.field(

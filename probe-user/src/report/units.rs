@@ -30,13 +30,13 @@ pub fn duration_ms(milliseconds: u64) -> String {
     duration(milliseconds.saturating_mul(1_000_000))
 }
 
-/// A count and its noun: `1 eviction`, `3 evictions`.
+/// A count and its noun: `1 eviction`, `3 evictions`, `2 dentries`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use probe_common::Fact;
+
 use super::frames;
 use crate::report::model::{Context, Counts, Example, Hazard, Site, StuckCall};
 use crate::report::page::Page;
@@ -23,6 +25,7 @@ pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeS
     );
     page.field("site", &site.id);
     page.field("counts", &counts(&site.counts));
+    page.field("provoked", &provoked(site));
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
@@ -42,6 +45,10 @@ fn details(page: &mut Page, context: &Context) {
     if let Some(example) = &context.example {
         page.field("filesystem", &filesystem(example));
         page.field("inode", &inode(example));
+        if let Some(references) = &context.references {
+            page.field("i_count", &references.i_counts());
+            page.field("held by", &references.holders());
+        }
         page.field(
             "task",
             &format!(
@@ -74,11 +81,14 @@ fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
         let (severity, title, rule) = (hazard.severity.name(), &hazard.title, &hazard.rule);
-        if Some(hazard.severity) != worst {
+        if let Some(severity) = hazard.if_final {
+            let severity = severity.name();
+            page.field("if final", &format!("{severity}: {title} ({rule})"));
+        } else if Some(hazard.severity) != worst {
             page.field("and", &format!("{severity}: {title} ({rule}). {evidence}"));
             continue;
         }
-        if index > 0 {
+        if index > 0 && hazard.if_final.is_none() {
             page.field("and", &format!("{severity}: {title} ({rule})"));
         }
         page.field("evidence", &evidence);
@@ -115,12 +125,15 @@ fn brief(context: &Context) -> String {
 
 /// The counts in words.
 fn counts(counts: &Counts) -> String {
-    let mut parts = vec![format!(
-        "{}: {} evicted, {} kept",
-        count(counts.final_puts, "final put"),
-        counts.evicted,
-        counts.kept
-    )];
+    let mut parts = Vec::new();
+    if counts.final_puts > 0 || counts.non_final == 0 {
+        parts.push(format!(
+            "{}: {} evicted, {} kept",
+            count(counts.final_puts, "final put"),
+            counts.evicted,
+            counts.kept
+        ));
+    }
     let ended = counts.evicted.saturating_sub(counts.in_flight);
     if let Some(average) = counts.eviction_total_ns.checked_div(ended) {
         let longest = duration(counts.eviction_longest_ns);
@@ -133,7 +146,26 @@ fn counts(counts: &Counts) -> String {
     if counts.in_flight > 0 {
         parts.push(format!("{} not ended yet", counts.in_flight));
     }
+    if counts.non_final > 0 {
+        parts.push(format!("{} not final", count(counts.non_final, "put")));
+    }
     parts.join("; ")
+}
+
+/// How many of a site's final puts `--provoke` made the last ones, if it did any.
+fn provoked(site: &Site) -> String {
+    let name = Fact::Provoked.name();
+    let by_provocation: u64 = site
+        .contexts
+        .iter()
+        .filter(|context| context.facts.yes.iter().any(|fact| fact == name))
+        .map(|context| context.counts.final_puts)
+        .sum();
+    if by_provocation == 0 {
+        return String::new();
+    }
+    let by_itself = site.counts.final_puts.saturating_sub(by_provocation);
+    format!("{by_provocation} final by provocation, {by_itself} by itself")
 }
 
 /// The filesystem of the example.
@@ -148,16 +180,25 @@ fn filesystem(example: &Example) -> String {
 /// The inode of the example.
 fn inode(example: &Example) -> String {
     let inode = &example.inode;
-    let count = inode
+    let i_count = inode
         .i_count
         .map(|count| format!(", i_count {count}"))
+        .unwrap_or_default();
+    let dentries = inode
+        .dentries
+        .as_ref()
+        .map(|found| {
+            let or_more = if found.complete { "" } else { " or more" };
+            let dentries = count(found.aliases.into(), "dentry");
+            format!(", {dentries}{or_more}, {} unused", found.unused)
+        })
         .unwrap_or_default();
     let written = example
         .written_ino
         .map(|ino| format!("; the task writes inode {ino}"))
         .unwrap_or_default();
     format!(
-        "{}, i_nlink {}, i_state {}{count}{written}",
+        "{}, i_nlink {}, i_state {}{i_count}{dentries}{written}",
         inode.ino, inode.nlink, inode.i_state
     )
 }

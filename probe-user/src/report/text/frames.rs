@@ -83,10 +83,13 @@ pub fn line(site: &Site) -> String {
         .and_then(|context| context.hazards.first())
         .map(|hazard| format!(" ({})", hazard.rule))
         .unwrap_or_default();
+    let puts = match site.counts.non_final {
+        0 => format!("{}x", site.counts.final_puts),
+        non_final => format!("{}x final, {non_final}x not", site.counts.final_puts),
+    };
     format!(
-        "{} {}x{filesystem}{rule}: {}",
+        "{} {puts}{filesystem}{rule}: {}",
         site.id,
-        site.counts.final_puts,
         functions.join(" < ")
     )
 }

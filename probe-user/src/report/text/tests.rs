@@ -24,7 +24,7 @@ fn a_finding_has_all_that_is_known_in_its_order() {
     let text = text(&sample::report(), false, false);
     let mut rest = text.as_str();
     for expected in [
-        "2 findings, the worst is deadlock.",
+        "3 findings, the worst is deadlock.",
         "INCOMPLETE: there may be more",
         "1. DEADLOCK: Final put from inside writeback of the very inode (writeback-self-wait)",
         "  site        0f3a5b7c9d1e2f40",
@@ -54,9 +54,18 @@ fn a_finding_has_all_that_is_known_in_its_order() {
         "  waits for   writeback of the inode (I_SYNC)",
         "     inode_wait_for_writeback+0x9a/0xe0\n",
         "2. RISKY: ",
+        "3. LATENT: One shrink of the dentry cache away",
+        "  counts      5 puts not final",
+        "i_count 2, 1 dentry, 1 unused",
+        "  i_count     2 (5 puts)",
+        "  held by     unused dentries alone (5 puts)",
+        "  evidence    Other references to the inode are left",
+        "(atomic-context).",
+        "  if final    unsafe: ",
         "In numbers\n",
         "  final puts  1000, 935 of them benign by their facts alone",
-        "  sites       1 deadlock (3 final puts), 1 risky (2 final puts), 30 expected",
+        "  sites       1 deadlock (3 final puts), 1 risky (2 final puts), 1 latent (0 final puts, 5 puts not\n",
+        "final), 30 expected",
         "Not findings\n",
         "  expected    0000000000000000 2x: dput < do_unlinkat",
         "20 sites more: --all shows them",
