@@ -63,7 +63,7 @@ pub fn counts(raw: &SiteCounts, in_flight: u64, level: Level) -> Counts {
         evicted: raw.evictions,
         kept: match level {
             Level::Evictions => 0,
-            Level::Final => final_puts - raw.evictions,
+            Level::Final | Level::Latent => final_puts - raw.evictions,
         },
         slept: raw.slept,
         in_flight,

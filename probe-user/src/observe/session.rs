@@ -242,6 +242,15 @@ impl Session {
         &mut self.probe
     }
 
+    /// Says which thread has dentries reclaimed for `--provoke`, if any.
+    ///
+    /// # Errors
+    /// If the kernel half cannot be told.
+    pub fn set_provoker(&mut self, thread: Option<u32>) -> Result<(), ObserveError> {
+        log::debug!("provoked by thread {thread:?}");
+        Ok(())
+    }
+
     /// Everything seen so far, as a report. `interim` if watching goes on.
     ///
     /// # Errors
@@ -310,6 +319,7 @@ impl Session {
                 complete: incomplete_because.is_empty(),
                 incomplete_because,
                 lock_tracking: self.lock_tracking.clone(),
+                provocation: None,
                 workload,
             },
             losses,
@@ -397,7 +407,7 @@ impl Session {
                     "evictions by unmount and the inode shrinker could not be told from puts: \
                      {reason}"
                 ),
-                Level::Final => format!(
+                Level::Final | Level::Latent => format!(
                     "evictions whose put the probe on iput missed are not reported: {reason}"
                 ),
             });

@@ -112,7 +112,7 @@ impl AttachPoint {
     pub fn on(symbols: &Symbols, level: Level) -> Vec<&'static Self> {
         ATTACH_POINTS
             .iter()
-            .filter(|point| point.for_evictions || level == Level::Final)
+            .filter(|point| point.for_evictions || level != Level::Evictions)
             .filter(|point| !point.optional || symbols.contains(point.function))
             .collect()
     }

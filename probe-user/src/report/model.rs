@@ -9,8 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod locks;
+mod provocation;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
+pub use provocation::{Provocation, ProvocationMethod};
 
 /// The version of the report's form. It grows when a reader of the old form would misread
 /// the new one; added fields do not change it.
@@ -86,6 +88,9 @@ pub struct Capture {
     /// How locks were followed, with `--track-locks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_tracking: Option<LockTracking>,
+    /// How final puts were provoked, with `--provoke`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provocation: Option<Provocation>,
     /// The workload of `lastref run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
@@ -101,6 +106,8 @@ pub enum Level {
     Evictions,
     /// Every final put, kept or evicted.
     Final,
+    /// Besides, puts that are not final, where a final one would be unsafe.
+    Latent,
 }
 
 /// How probes are attached.

@@ -177,6 +177,7 @@ fn capture(page: &mut Page, report: &Report) {
     let level = match capture.level {
         Level::Evictions => "evictions: final puts that evict",
         Level::Final => "final: every final put, kept or evicted",
+        Level::Latent => "latent: every final put, and others where a final one would be unsafe",
     };
     page.field("level", level);
     page.field(
@@ -211,6 +212,9 @@ fn capture(page: &mut Page, report: &Report) {
         );
     }
     page.field("filesystems", &capture.filesystems.join(", "));
+    if let Some(provocation) = &capture.provocation {
+        page.field("provoked", &provocation.sentence());
+    }
     if let Some(workload) = &capture.workload {
         page.field(
             "workload",
