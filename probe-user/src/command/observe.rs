@@ -46,8 +46,8 @@ pub struct ObserveArgs {
     /// How often to read what the kernel half has counted, and to write the report so far
     #[arg(long, default_value = "2s", value_parser = duration)]
     interval: Duration,
-    /// What to watch: evictions only, every final put, or others in unsafe contexts as well
-    /// [default: final; latent with --provoke]
+    /// What to watch: evictions only, every final put, or others in unsafe contexts as well;
+    /// the default is final, and with --provoke latent
     #[arg(long, value_enum)]
     level: Option<Level>,
     /// How to attach the probes; auto takes fentry where it is safe to detach and misses no calls

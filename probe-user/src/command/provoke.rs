@@ -63,7 +63,7 @@ impl ProvokeArgs {
         };
         if level.is_some_and(|level| level != Level::Latent) {
             bail!(
-                "--provoke needs --level latent, which tells the references that it takes away; \
+                "--provoke makes puts final that were not, and only --level latent knows those; \
                  leave --level out"
             );
         }
