@@ -26,6 +26,10 @@ pub struct MemoryCgroup {
     enabled: bool,
     /// Whether a pass may be inside one of its files.
     in_use: bool,
+    /// Keeps an inode. Who moves a task takes that of the common ancestor's `cgroup.procs`, and
+    /// puts it with the cgroups locked (`cgroup_may_write()`, kernel/cgroup/cgroup.c): a last put
+    /// there would be a finding that only this program causes.
+    _ancestor: File,
 }
 
 impl MemoryCgroup {
@@ -61,11 +65,15 @@ impl MemoryCgroup {
             })?;
         }
         let directory = root.join(format!("lastref-{}", process::id()));
+        let procs = root.join("cgroup.procs");
+        let ancestor =
+            File::open(&procs).with_context(|| format!("cannot open {}", procs.display()))?;
         let cgroup = Self {
             directory,
             root,
             enabled,
             in_use: false,
+            _ancestor: ancestor,
         };
         fs::create_dir(&cgroup.directory).with_context(|| {
             format!(
