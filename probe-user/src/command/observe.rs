@@ -205,8 +205,9 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     // First, so that the command is not kept from ending by it.
     if let Some(provoker) = &mut provoker
         && provoker.end().await
+        && let Err(error) = session.set_provoker(None)
     {
-        session.set_provoker(None)?;
+        output::tell(error);
     }
     let workload_end = match &mut child {
         Some(child) => Some(child.finish().await),
