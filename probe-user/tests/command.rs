@@ -128,3 +128,54 @@ fn a_full_disk_is_an_error() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("standard output"));
 }
+
+#[test]
+fn provoking_is_refused_where_it_makes_no_sense() {
+    for (arguments, expected) in [
+        (
+            &["run", "--provoke", "--level", "final"][..],
+            "--level latent",
+        ),
+        (
+            &["run", "--provoke=memory", "--level=evictions"],
+            "leave --level out",
+        ),
+        (&["run", "--provoke", "--provoke-duty", "0"], "1..=100"),
+        (&["run", "--provoke", "--provoke-duty", "101"], "1..=100"),
+        (&["run", "--provoke=prayer"], "drop-caches, memory"),
+        (&["run", "--provoke-duty", "20"], "--provoke"),
+        (&["run", "--provoke-this-host"], "--provoke"),
+        (&["watch", "--provoke"], "--provoke"),
+    ] {
+        let output = run(&[arguments, &["--", "false"]].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn passes_are_made_by_order_and_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let cgroup = directory.path().join("cgroup");
+    let orders = || {
+        let path = directory.path().join("orders");
+        fs::write(&path, "\n\n").unwrap();
+        fs::File::open(path).unwrap()
+    };
+    let passes = || {
+        let mut command = lastref(&["provoke-passes", "memory-high"]);
+        command.arg(&cgroup).stdin(orders()).output().unwrap()
+    };
+    let failed = passes();
+    let answers = text(&failed.stdout);
+    assert_eq!(answers.matches("{\"failed\":\"").count(), 2, "{answers}");
+
+    fs::create_dir(&cgroup).unwrap();
+    let made = passes();
+    let answers = text(&made.stdout);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert_eq!(answers.matches("{\"took-ns\":").count(), 2, "{answers}");
+    let limit = fs::read_to_string(cgroup.join("memory.high")).unwrap();
+    assert_eq!(limit, "max");
+}

@@ -4,6 +4,7 @@ mod doctor;
 mod hazards;
 mod observe;
 mod output;
+mod provoke;
 mod report;
 mod run;
 mod schema;
@@ -56,6 +57,8 @@ enum Command {
     Hazards(hazards::HazardsArgs),
     /// Print the JSON Schema of reports
     Schema(schema::SchemaArgs),
+    #[command(name = provoke::SUBCOMMAND, hide = true)]
+    ProvokePasses(provoke::PassesArgs),
 }
 
 impl Cli {
@@ -71,6 +74,7 @@ impl Cli {
             Command::Doctor(args) => args.run(),
             Command::Hazards(args) => args.run(),
             Command::Schema(args) => args.run(),
+            Command::ProvokePasses(args) => args.run(),
         }
     }
 }

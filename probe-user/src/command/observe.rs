@@ -26,7 +26,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
-use super::{CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE, output, stop::Stop, workload::Child};
+use super::{
+    CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE, output,
+    provoke::{Plan, Provoker},
+    stop::Stop,
+    workload::Child,
+};
 
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
@@ -41,9 +46,10 @@ pub struct ObserveArgs {
     /// How often to read what the kernel half has counted, and to write the report so far
     #[arg(long, default_value = "2s", value_parser = duration)]
     interval: Duration,
-    /// What to watch: evictions only, or every final put
-    #[arg(long, value_enum, default_value_t = Level::Final)]
-    level: Level,
+    /// What to watch: evictions only, every final put, or others in unsafe contexts as well;
+    /// the default is final, and with --provoke latent
+    #[arg(long, value_enum)]
+    level: Option<Level>,
     /// How to attach the probes; auto takes fentry where it is safe to detach and misses no calls
     #[arg(long, value_enum, default_value_t = AttachChoice::Auto)]
     attach: AttachChoice,
@@ -92,6 +98,8 @@ pub struct WorkloadArgs<'a> {
     pub command: &'a [OsString],
     /// Whether its exit status is to be ours.
     pub passthrough: bool,
+    /// What is to be provoked while it runs.
+    pub provocation: Option<Plan>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -135,7 +143,8 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
             _ => {}
         }
     }
-    let mut session = match Session::start(args.session_options()) {
+    let plan = workload.and_then(|workload| workload.provocation);
+    let mut session = match Session::start(args.session_options(plan.is_some())) {
         Ok(session) => session,
         Err(error) => {
             output::tell(&error);
@@ -153,12 +162,24 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         .then(|| EbpfLogger::init(session.probe().object()))
         .transpose()
         .context("cannot read the kernel half's log")?;
+    let mut provoker = plan
+        .map(|plan| Provoker::start(plan, args.stuck_after))
+        .transpose()?;
+    if let Some(provoker) = &provoker {
+        session.set_provoker(Some(provoker.thread()))?;
+    }
     if let Some(path) = &args.ready_file {
         fs::write(path, "").with_context(|| format!("cannot create {}", path.display()))?;
     }
     let mut child = workload
-        .map(|workload| Child::start(workload.command))
+        .map(|workload| {
+            let cgroup = provoker.as_ref().and_then(Provoker::cgroup);
+            Child::start(workload.command, cgroup)
+        })
         .transpose()?;
+    if let Some(provoker) = &mut provoker {
+        provoker.go();
+    }
 
     let end = args
         .duration
@@ -179,7 +200,14 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         if let Some(log) = &mut log {
             log.flush();
         }
-        args.write_interim(&mut session);
+        args.write_interim(&mut session, provoker.as_ref());
+    }
+    // First, so that the command is not kept from ending by it.
+    if let Some(provoker) = &mut provoker
+        && provoker.end().await
+        && let Err(error) = session.set_provoker(None)
+    {
+        output::tell(error);
     }
     let workload_end = match &mut child {
         Some(child) => Some(child.finish().await),
@@ -188,7 +216,10 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     if let Some(log) = &mut log {
         log.flush();
     }
-    let report = session.report(false, workload_end)?;
+    let mut report = session.report(false, workload_end)?;
+    if let Some(provoker) = &provoker {
+        provoker.note(&mut report);
+    }
     let written = args.write(&report);
     args.show(&report)?;
     if let Err(error) = written {
@@ -197,6 +228,9 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         ));
         return Ok(ExitCode::from(FAILED));
     }
+    // The probes first: to clean up after a provocation that hangs may hang, too.
+    drop(session);
+    drop(provoker);
     Ok(verdict(args, workload, &report))
 }
 
@@ -236,9 +270,19 @@ fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report)
 }
 
 impl ObserveArgs {
-    fn session_options(&self) -> SessionOptions {
+    /// What `--level` said.
+    pub fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    fn session_options(&self, provokes: bool) -> SessionOptions {
+        let default = if provokes {
+            Level::Latent
+        } else {
+            Level::Final
+        };
         SessionOptions {
-            level: self.level,
+            level: self.level.unwrap_or(default),
             attach: self.attach,
             filesystems: self.fs.clone(),
             stuck_after: self.stuck_after,
@@ -251,11 +295,16 @@ impl ObserveArgs {
 
     /// Writes what was seen so far. What cannot be read or written now (a full disk) is told,
     /// and tried again at the next interval: what is collected stays where it is.
-    fn write_interim(&self, session: &mut Session) {
+    fn write_interim(&self, session: &mut Session, provoker: Option<&Provoker>) {
         let written = session
             .report(true, None)
             .map_err(anyhow::Error::from)
-            .and_then(|report| self.write(&report));
+            .and_then(|mut report| {
+                if let Some(provoker) = provoker {
+                    provoker.note(&mut report);
+                }
+                self.write(&report)
+            });
         if let Err(error) = written {
             output::tell(format_args!("{error:#}; going on, and trying again"));
         }

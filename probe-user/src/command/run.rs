@@ -2,13 +2,18 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use super::observe::{self, ObserveArgs, WorkloadArgs};
+use super::{
+    observe::{self, ObserveArgs, WorkloadArgs},
+    provoke::ProvokeArgs,
+};
 
 /// Watch this kernel while a command runs.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     #[command(flatten)]
     observe: ObserveArgs,
+    #[command(flatten)]
+    provoke: ProvokeArgs,
     /// Return the command's own exit status instead of the verdict
     #[arg(long)]
     passthrough: bool,
@@ -21,11 +26,13 @@ impl RunArgs {
     /// Runs the command, watches and reports.
     ///
     /// # Errors
-    /// If the command cannot be started, or the report cannot be made or written.
+    /// If the options do not go together, the command cannot be started, or the report cannot be
+    /// made or written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let workload = WorkloadArgs {
             command: &self.command,
             passthrough: self.passthrough,
+            provocation: self.provoke.plan(self.observe.level())?,
         };
         observe::run(&self.observe, Some(&workload))
     }

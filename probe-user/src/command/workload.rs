@@ -1,11 +1,13 @@
 //! The command of `lastref run`: started, waited for, and ended when collection ends first.
 
-use std::{ffi::OsString, os::unix::process::ExitStatusExt as _, time::Duration};
+use std::{ffi::OsString, io, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lastref::report::model::Workload;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process, time::timeout};
+
+use super::provoke::MemoryCgroup;
 
 /// How long a command may take to end after SIGTERM. One that hangs in the kernel never
 /// does, and its report is the one that matters.
@@ -18,21 +20,30 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it.
+    /// Starts it, in `cgroup` if there is one.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(command: &[OsString]) -> Result<Self> {
+    pub fn start(command: &[OsString], cgroup: Option<&MemoryCgroup>) -> Result<Self> {
         let (program, arguments) = command.split_first().context("no command was given")?;
-        let process = process::Command::new(program)
-            .args(arguments)
-            .spawn()
-            .with_context(|| {
-                format!(
-                    "cannot run `{}`; check its name and that it is executable",
-                    program.display()
-                )
-            })?;
+        let mut process = process::Command::new(program);
+        process.args(arguments);
+        if let Some(cgroup) = cgroup {
+            let door = cgroup.door()?;
+            let enter = move || match rustix::io::write(&door, b"0") {
+                Ok(_) => Ok(()),
+                Err(error) => Err(io::Error::from(error)),
+            };
+            // SAFETY: between fork and exec it makes one system call, on a file that is open: it
+            // allocates nothing and takes no locks.
+            unsafe { process.pre_exec(enter) };
+        }
+        let process = process.spawn().with_context(|| {
+            format!(
+                "cannot run `{}`; check its name and that it is executable",
+                program.display()
+            )
+        })?;
         Ok(Self {
             command: command
                 .iter()

@@ -334,6 +334,7 @@ impl Session {
                 complete: incomplete_because.is_empty(),
                 incomplete_because,
                 lock_tracking: self.lock_tracking.clone(),
+                provocation: None,
                 workload,
             },
             losses,

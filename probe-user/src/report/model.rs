@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod locks;
+mod provocation;
 mod references;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
+pub use provocation::{Provocation, ProvocationMethod};
 pub use references::{CountBucket, Dentries, References};
 
 /// The version of the report's form. It grows when a reader of the old form would misread
@@ -88,6 +90,9 @@ pub struct Capture {
     /// How locks were followed, with `--track-locks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_tracking: Option<LockTracking>,
+    /// How final puts were provoked, with `--provoke`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provocation: Option<Provocation>,
     /// The workload of `lastref run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,

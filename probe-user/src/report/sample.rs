@@ -6,8 +6,9 @@ use probe_common::{Fact, Facts};
 
 use super::model::{
     Attach, Bucket, Capture, Context, CountBucket, Counts, Dentries, Example, FactSheet, Frame,
-    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, References, Report,
-    SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool, Totals, Work, Workload,
+    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, Provocation,
+    ProvocationMethod, References, Report, SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool,
+    Totals, Work, Workload,
 };
 use super::order;
 use crate::hazard::{Call, judge};
@@ -38,6 +39,7 @@ pub(crate) fn empty() -> Report {
             complete: true,
             incomplete_because: Vec::new(),
             lock_tracking: None,
+            provocation: None,
             workload: None,
         },
         losses: Losses {
@@ -307,6 +309,17 @@ pub(crate) fn report() -> Report {
     report.capture.complete = false;
     report.capture.incomplete_because = vec!["7 probe hits were missed.".into()];
     report.capture.filesystems = vec!["cephlike".into()];
+    report.capture.provocation = Some(Provocation {
+        method: ProvocationMethod::DropCaches,
+        by: "drop_caches".into(),
+        reach: "dentries and inodes of the whole machine".into(),
+        duty_percent: 10,
+        passes: 12,
+        busy_ms: 1_340,
+        unfinished_ms: None,
+        stuck: false,
+        failure: None,
+    });
     report.capture.workload = Some(Workload {
         command: vec!["dd".into(), "if=/dev/zero".into()],
         status: None,

@@ -227,6 +227,9 @@ fn capture(page: &mut Page, report: &Report) {
         );
     }
     page.field("filesystems", &capture.filesystems.join(", "));
+    if let Some(provocation) = &capture.provocation {
+        page.field("provoked", &provocation.sentence());
+    }
     if let Some(workload) = &capture.workload {
         page.field(
             "workload",
