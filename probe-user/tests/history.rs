@@ -162,6 +162,7 @@ fn verdict(record: &Record) -> Option<(Severity, Vec<String>)> {
         example: Some(&example),
         stuck: &stuck,
         final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
         outcome_open: false,
     });
     let rules = hazards

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
 use lastref::{
     kernel::features::AttachChoice,
-    observe::{Session, SessionOptions, worst},
+    observe::{Baseline, Session, SessionOptions, worst_unknown},
     report::{
         file,
         format::Format,
@@ -62,6 +62,10 @@ pub struct ObserveArgs {
     /// Exit with status 1 if a finding is at least as bad as this
     #[arg(long, value_enum, default_value_t = Severity::Unsafe)]
     fail_on: Severity,
+    /// A report of an earlier run: its sites do not make this one fail, unless they became worse,
+    /// and puts that were final there make those that are not final here latent
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Write the report here as JSON, from the first interval on; created with mode 0600
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -144,7 +148,7 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         }
     }
     let plan = workload.and_then(|workload| workload.provocation);
-    let mut session = match Session::start(args.session_options(plan.is_some())) {
+    let mut session = match Session::start(args.session_options(plan.is_some())?) {
         Ok(session) => session,
         Err(error) => {
             output::tell(&error);
@@ -259,7 +263,7 @@ fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report)
                 .unwrap_or(FAILED),
         );
     }
-    let is_finding = worst(report).is_some_and(|severity| severity >= args.fail_on);
+    let is_finding = worst_unknown(report).is_some_and(|severity| severity >= args.fail_on);
     ExitCode::from(if is_finding {
         FINDINGS
     } else if report.capture.complete {
@@ -275,13 +279,18 @@ impl ObserveArgs {
         self.level
     }
 
-    fn session_options(&self, provokes: bool) -> SessionOptions {
+    fn session_options(&self, provokes: bool) -> Result<SessionOptions> {
         let default = if provokes {
             Level::Latent
         } else {
             Level::Final
         };
-        SessionOptions {
+        let baseline = match &self.baseline {
+            Some(path) => Baseline::of(&file::read(path)?),
+            None => Baseline::default(),
+        };
+        Ok(SessionOptions {
+            baseline,
             level: self.level.unwrap_or(default),
             attach: self.attach,
             filesystems: self.fs.clone(),
@@ -290,7 +299,7 @@ impl ObserveArgs {
             track_locks: self.track_locks,
             vmlinux: self.vmlinux.clone(),
             debug: self.debug_ebpf,
-        }
+        })
     }
 
     /// Writes what was seen so far. What cannot be read or written now (a full disk) is told,

@@ -126,10 +126,18 @@ impl Condition {
                 (longest >= milliseconds.saturating_mul(1_000_000))
                     .then(|| vec![format!("The longest eviction took {}.", duration(longest))])
             }
-            Self::FinalElsewhere => (call.final_puts_of_site > 0).then(|| {
-                let puts = count(call.final_puts_of_site, "final put");
-                vec![format!("{puts} at the same site.")]
-            }),
+            Self::FinalElsewhere => {
+                let puts = [
+                    (call.final_puts_of_site, "at the same site"),
+                    (call.final_puts_in_baseline, "there in the baseline"),
+                ];
+                let told: Vec<String> = puts
+                    .iter()
+                    .filter(|(number, _)| *number > 0)
+                    .map(|(number, place)| format!("{} {place}.", count(*number, "final put")))
+                    .collect();
+                (!told.is_empty()).then_some(told)
+            }
             Self::UnsafeIfFinal => would_be(call),
             Self::All(conditions) => conditions
                 .iter()

@@ -41,6 +41,8 @@ pub struct Call<'a> {
     pub stuck: &'a [StuckCall],
     /// How many final puts the site has had, in any context.
     pub final_puts_of_site: u64,
+    /// How many it had in the baseline.
+    pub final_puts_in_baseline: u64,
     /// How the eviction ends is not known, since there was none: it may hang.
     pub outcome_open: bool,
 }

@@ -101,6 +101,7 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
         example: (!case.without_example).then_some(&example),
         stuck: &stuck,
         final_puts_of_site: case.final_puts_of_site,
+        final_puts_in_baseline: 0,
         outcome_open: false,
     })
 }
@@ -154,6 +155,7 @@ fn worker_with(class: &str, taker: &str) -> Vec<String> {
         example: Some(&example),
         stuck: &[],
         final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
         outcome_open: false,
     });
     hazards.into_iter().map(|hazard| hazard.rule).collect()

@@ -4,10 +4,12 @@
 //! context judged, and all put into one report. Every drain yields a whole report, so that
 //! nothing collected is lost when the end comes early.
 
+mod baseline;
 mod calls;
 mod held_locks;
 mod session;
 mod sites;
 mod stuck;
 
-pub use session::{ObserveError, Session, SessionOptions, worst};
+pub use baseline::Baseline;
+pub use session::{ObserveError, Session, SessionOptions, worst_unknown};

@@ -11,6 +11,7 @@ use probe_common::{Fact, Facts, SiteCounts, SiteKey};
 use thiserror::Error;
 
 use super::{
+    baseline::Baseline,
     calls,
     held_locks::LockNames,
     sites::{self, Aggregate, Chain},
@@ -51,6 +52,8 @@ pub struct SessionOptions {
     pub addresses: bool,
     /// Whether the locks that tasks take are followed.
     pub track_locks: bool,
+    /// What an earlier report knows.
+    pub baseline: Baseline,
     /// A kernel image with debug information.
     pub vmlinux: Option<PathBuf>,
     /// Whether the kernel half logs what it does.
@@ -305,7 +308,10 @@ impl Session {
             example: None,
             stuck: vec![call.clone()],
         });
-        let sites = sites::form(recorded.chain(non_final).chain(benign));
+        let sites = sites::form(
+            recorded.chain(non_final).chain(benign),
+            &self.options.baseline,
+        );
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
         let incomplete_because = self.incompleteness(&losses, interim);
@@ -475,8 +481,13 @@ fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
     }
 }
 
-/// The worst severity among the findings of `report`; `None` without findings.
+/// The worst severity among the findings of `report` that no baseline has; `None` if there are none.
 #[must_use]
-pub fn worst(report: &Report) -> Option<Severity> {
-    report.findings.first().map(|site| site.severity)
+pub fn worst_unknown(report: &Report) -> Option<Severity> {
+    report
+        .findings
+        .iter()
+        .filter(|site| !site.known)
+        .map(|site| site.severity)
+        .max()
 }

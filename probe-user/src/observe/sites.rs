@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use probe_common::{Fact, Facts, SiteKey};
 
-use super::calls;
+use super::{baseline::Baseline, calls};
 use crate::{
     hazard::{self, Call},
     kernel::symbols::plain_name,
@@ -79,7 +79,7 @@ struct Gathered {
 /// Puts aggregates of the same chain together and judges every context.
 ///
 /// Puts that are not final are left out where a final one would not be unsafe.
-pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>) -> Vec<Site> {
+pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, baseline: &Baseline) -> Vec<Site> {
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for aggregate in aggregates {
         let group = groups.entry(&aggregate.chain.site).or_default();
@@ -113,12 +113,16 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>) -> Vec<Site> {
     }
     groups
         .into_iter()
-        .map(|(id, group)| judge(id, group))
+        .map(|(id, group)| judge(id, group, baseline.final_puts(id)))
         .filter(|site| !site.contexts.is_empty())
+        .map(|site| Site {
+            known: baseline.knows(&site),
+            ..site
+        })
         .collect()
 }
 
-fn judge(id: &str, group: Group) -> Site {
+fn judge(id: &str, group: Group, final_puts_in_baseline: u64) -> Site {
     let frames: Vec<String> = group
         .frames
         .iter()
@@ -147,6 +151,7 @@ fn judge(id: &str, group: Group) -> Site {
                 example: gathered.example.as_ref(),
                 stuck: &gathered.stuck,
                 final_puts_of_site,
+                final_puts_in_baseline,
                 outcome_open: false,
             });
             if facts.is(Fact::NonFinal) && hazards.is_empty() {
@@ -167,6 +172,7 @@ fn judge(id: &str, group: Group) -> Site {
         .collect();
     Site {
         id: id.to_owned(),
+        known: false,
         severity: contexts
             .iter()
             .map(|context| context.severity)
@@ -310,14 +316,17 @@ mod tests {
             ..Counts::default()
         };
         let keys = [key(0), key(0), key(1)];
-        let sites = form(keys.iter().map(|key| Aggregate {
-            key,
-            counts: counts.clone(),
-            references: None,
-            chain: &first,
-            example: None,
-            stuck: Vec::new(),
-        }));
+        let sites = form(
+            keys.iter().map(|key| Aggregate {
+                key,
+                counts: counts.clone(),
+                references: None,
+                chain: &first,
+                example: None,
+                stuck: Vec::new(),
+            }),
+            &Baseline::default(),
+        );
         assert_eq!(sites.len(), 1);
         assert_eq!(sites[0].counts.final_puts, 6);
         assert_eq!(sites[0].contexts.len(), 2);

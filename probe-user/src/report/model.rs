@@ -250,6 +250,9 @@ pub struct Site {
     pub id: String,
     /// The worst severity of its contexts.
     pub severity: Severity,
+    /// True if the baseline has it, at least as bad: it does not make the run fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
     /// All its calls.
     pub counts: Counts,
     /// The chain, `iput`'s caller first.

@@ -93,6 +93,7 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
         },
         frames: vec![frame("dput"), frame("do_unlinkat")],
         truncated: false,
+        known: false,
         contexts: vec![Context {
             severity,
             hazards: Vec::<Hazard>::new(),
@@ -213,6 +214,7 @@ fn deadlock() -> Site {
         example: Some(&example),
         stuck: &stuck,
         final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
         outcome_open: false,
     });
     Site {
@@ -221,6 +223,7 @@ fn deadlock() -> Site {
         counts: counts.clone(),
         frames,
         truncated: true,
+        known: false,
         contexts: vec![Context {
             severity: Severity::Deadlock,
             hazards,
@@ -262,6 +265,7 @@ fn latent() -> Site {
         example: Some(&example),
         stuck: &[],
         final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
         outcome_open: false,
     });
     Site {
@@ -270,6 +274,7 @@ fn latent() -> Site {
         counts: counts.clone(),
         frames,
         truncated: false,
+        known: false,
         contexts: vec![Context {
             severity: Severity::Latent,
             hazards,

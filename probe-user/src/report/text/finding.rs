@@ -23,7 +23,12 @@ pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeS
             site.severity.name().to_uppercase()
         ),
     );
-    page.field("site", &site.id);
+    let known = if site.known {
+        " (known: the baseline has it)"
+    } else {
+        ""
+    };
+    page.field("site", &format!("{}{known}", site.id));
     page.field("counts", &counts(&site.counts));
     page.field("provoked", &provoked(site));
     for (index, context) in site.contexts.iter().enumerate() {
