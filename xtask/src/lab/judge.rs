@@ -1,6 +1,7 @@
 //! Judges a report against what the scenarios of its session must look like. Pure functions.
 
-use super::report::{Context, Counts, Lock, Report, Site};
+use super::held::IfFinal;
+use super::report::{Context, Counts, Lock, References, Report, Site};
 use super::scenarios::{Expectation, Outcome};
 use super::session::{Level, Session};
 use super::verdict::{Benign, Expected, Got, Judgement, Verdict};
@@ -31,6 +32,7 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
     let hits_skipped = session.lossy && judgement.losses.contains_key(HITS_SKIPPED);
     compare_totals(session, report, &mut judgement, hits_skipped);
     compare_with_lockdep(session, report, &mut judgement);
+    compare_provocation(session, report, &mut judgement);
     let sites: Vec<&Site> = report.findings.iter().chain(&report.other_sites).collect();
     for expectation in &session.expectations {
         let own: Vec<&Site> = sites
@@ -81,7 +83,8 @@ pub fn unjudged(session: &Session, problem: &str) -> Judgement {
 fn is_seen(expectation: &Expectation, level: Level) -> bool {
     match expectation.outcome {
         Outcome::Evicted | Outcome::Stuck => true,
-        Outcome::Kept => level == Level::Final,
+        Outcome::Kept => level != Level::Evictions,
+        Outcome::Held => level == Level::Latent,
         Outcome::Unseen => false,
     }
 }
@@ -103,6 +106,18 @@ fn compare_totals(
         }
     }
     let totals = &report.totals;
+    let non_final: u64 = session
+        .expectations
+        .iter()
+        .filter(|expectation| expectation.non_final && session.watch.level == Level::Latent)
+        .map(|expectation| expectation.count)
+        .sum();
+    if !hits_skipped && totals.non_final_puts < non_final {
+        judgement.problems.push(format!(
+            "{} puts counted that were not final; {non_final} were made",
+            totals.non_final_puts
+        ));
+    }
     judgement.benign_puts = Benign {
         made: puts,
         counted: totals.benign_final_puts,
@@ -113,6 +128,17 @@ fn compare_totals(
             totals.benign_final_puts, totals.benign_evictions
         ));
     }
+}
+
+/// The report must say that the cache was shrunk where it was, and only there.
+fn compare_provocation(session: &Session, report: &Report, judgement: &mut Judgement) {
+    let passes = report.capture.provocation.as_ref().map(|done| done.passes);
+    let problem = match (session.watch.provoke, passes) {
+        (true, None | Some(0)) => "the dentry cache was not shrunk",
+        (false, Some(_)) => "the dentry cache was shrunk",
+        _ => return,
+    };
+    judgement.problems.push(problem.to_string());
 }
 
 /// Where locks are followed and lockdep knows them as well, both must say the same.
@@ -164,6 +190,15 @@ fn compare(
     if counts != wanted && !(hits_skipped && counts.are_some_of(wanted)) {
         problems.push(format!("{counts}; must be {wanted}"));
     }
+    if let Some(held) = &expectation.held {
+        let references = contexts()
+            .filter_map(|context| context.references.as_ref())
+            .fold(References::default(), References::plus);
+        let wanted = held.references(expectation.count);
+        if references != wanted && !hits_skipped {
+            problems.push(format!("{references}; must be {wanted}"));
+        }
+    }
     let mut expectation = expectation.clone();
     if hits_skipped {
         // A put that the program on iput() did not see is first seen in evict(), when it has set
@@ -214,6 +249,19 @@ fn compare_verdict(expectation: &Expectation, context: &Context) -> Vec<String> 
     {
         problems.push(format!("rule {rule} did not match ({})", rules.join(", ")));
     }
+    let wanted = expectation.held.as_ref().map(|held| &held.if_final);
+    let found = context.if_final();
+    let right = match (wanted, &found) {
+        (Some(wanted), Some(found)) => {
+            wanted.severity == found.severity
+                && wanted.rules.iter().all(|rule| found.rules.contains(rule))
+        }
+        (wanted, found) => wanted.is_none() && found.is_none(),
+    };
+    if !right {
+        let words = |one: Option<&IfFinal>| one.map_or("nothing if final".into(), IfFinal::to_string);
+        problems.push(format!("{}; must be {}", words(found.as_ref()), words(wanted)));
+    }
     problems
 }
 
@@ -252,6 +300,11 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
             example.inode.filesystem
         ));
     }
+    if let (Some(held), Some(example)) = (&expectation.held, &context.example)
+        && !example.inode.dentries.as_ref().is_some_and(|dentries| held.has(dentries))
+    {
+        problems.push(format!("the example's dentries are {:?}", example.inode.dentries));
+    }
 }
 
 #[cfg(test)]
@@ -270,6 +323,7 @@ mod tests {
                 attach: Attach::Kprobe,
                 level: Level::Final,
                 track_locks: false,
+                provoke: false,
             },
             stuck: false,
             lossy: false,
@@ -284,6 +338,8 @@ mod tests {
                 locks: None,
                 waits_in: "inode_wait_for_writeback".into(),
                 outcome,
+                non_final: false,
+                held: None,
                 guest: None,
             }],
         }
