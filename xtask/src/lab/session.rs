@@ -217,3 +217,34 @@ pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session
     }
     sessions
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../lab/scenarios.toml");
+
+    fn named(kernel: &str, name: &str) -> Option<Session> {
+        let table = Scenarios::parse(TABLE).unwrap();
+        let mut sessions = sessions(&table, kernel, &[]).into_iter();
+        sessions.find(|session| session.name() == name)
+    }
+
+    #[test]
+    fn level_latent_has_its_own_scenarios_only() {
+        let latent = named("7.3", "kprobe-latent").unwrap();
+        let has = |name| latent.expectations.iter().any(|one| one.name == name);
+        assert!(has("latent_spinlock") && has("process_nonfinal") && !has("mutex_held"));
+        assert!(named("7.3", "fentry-latent").is_none());
+        assert!(named("6.12", "fentry-latent").is_some());
+    }
+
+    #[test]
+    fn what_hangs_once_it_is_provoked_comes_last() {
+        let stuck = named("7.3", "kprobe-latent-provoke-stuck").unwrap();
+        assert_eq!(stuck.expectations.len(), 1);
+        let before = named("7.3", "kprobe-latent-provoke").unwrap();
+        assert!(before.expectations.len() > 10);
+        assert!(named("7.3", "kprobe-latent-stuck").is_none());
+    }
+}

@@ -233,10 +233,7 @@ impl fmt::Display for Got {
     }
 }
 
-fn write_if_final(
-    if_final: Option<&IfFinal>,
-    formatter: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+fn write_if_final(if_final: Option<&IfFinal>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     if_final.map_or(Ok(()), |if_final| write!(formatter, " ({if_final})"))
 }
 
