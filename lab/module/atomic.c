@@ -63,7 +63,7 @@ static void lab_spin_until_done(struct lab_interrupt *interrupt)
 }
 
 /* Has an interrupt make the put; `raise` asks for it, `cancel` returns once it is over. */
-static int lab_put_by_interrupt(struct super_block *sb, lab_put put,
+static int lab_put_by_interrupt(struct inode *inode, lab_put put,
 				void (*raise)(struct lab_interrupt *interrupt),
 				void (*cancel)(struct lab_interrupt *interrupt))
 {
@@ -71,15 +71,15 @@ static int lab_put_by_interrupt(struct super_block *sb, lab_put put,
 
 	interrupt.done = false;
 	interrupt.put = put;
-	interrupt.inode = lab_new_atomic_file(sb);
-	if (!interrupt.inode)
+	interrupt.inode = inode;
+	if (!inode)
 		return -ENOMEM;
 	raise(&interrupt);
 	lab_spin_until_done(&interrupt);
 	cancel(&interrupt);
 	if (interrupt.done)
 		return 0;
-	lab_discard(interrupt.inode);
+	lab_discard(inode);
 	return -ETIME;
 }
 
@@ -135,8 +135,8 @@ static void lab_cancel_irq_work(struct lab_interrupt *interrupt)
 	LAB_PUT_IN(scenario)							\
 	LAB_SCENARIO(scenario)							\
 	{									\
-		return lab_put_by_interrupt(sb, lab_put_in_##scenario, lab_raise_##kind, \
-					    lab_cancel_##kind);			\
+		return lab_put_by_interrupt(lab_new_atomic_file(sb), lab_put_in_##scenario, \
+					    lab_raise_##kind, lab_cancel_##kind); \
 	}
 
 LAB_INTERRUPT(softirq_timer, timer)
@@ -146,3 +146,24 @@ LAB_INTERRUPT(hardirq, irq_work)
 /* On PREEMPT_RT no interrupt: these are other facts, so they are other scenarios. */
 LAB_INTERRUPT(softirq_thread_timer, timer)
 LAB_INTERRUPT(softirq_thread_tasklet, tasklet)
+
+int lab_hardirq(struct inode *inode, lab_put put)
+{
+	return lab_put_by_interrupt(inode, put, lab_raise_irq_work, lab_cancel_irq_work);
+}
+
+/*
+ * The softirq runs when bottom halves are switched on again, and not whenever this CPU is next
+ * interrupted: somebody who shrinks the caches meanwhile may then hold the superblock's locks.
+ */
+static void lab_raise_tasklet_here(struct lab_interrupt *interrupt)
+{
+	local_bh_disable();
+	lab_raise_tasklet(interrupt);
+	local_bh_enable();
+}
+
+int lab_softirq(struct inode *inode, lab_put put)
+{
+	return lab_put_by_interrupt(inode, put, lab_raise_tasklet_here, lab_cancel_tasklet);
+}

@@ -21,6 +21,7 @@ static struct lab_io {
 	void (*complete_request)(struct lab_io *io);
 	struct work_struct hand_off;
 	struct inode *inode;
+	lab_put put;
 	struct completion done;
 } lab_io;
 
@@ -54,12 +55,13 @@ static blk_status_t lab_queue_request(struct blk_mq_hw_ctx *queue,
 }
 
 /* Writes a page, whose completion puts the inode. */
-static int lab_put_by_bio(struct inode *inode, void (*complete_request)(struct lab_io *io),
-			  bio_end_io_t *end)
+static int lab_put_by_bio(struct inode *inode, lab_put put,
+			  void (*complete_request)(struct lab_io *io), bio_end_io_t *end)
 {
 	if (!inode)
 		return -ENOMEM;
 	lab_io.inode = inode;
+	lab_io.put = put;
 	lab_io.complete_request = complete_request;
 	reinit_completion(&lab_io.done);
 	lab_bio_init_write(&lab_io.bio, lab_disk, &lab_io.vector);
@@ -75,26 +77,34 @@ static int lab_put_by_bio(struct inode *inode, void (*complete_request)(struct l
 	return 0;
 }
 
-#define LAB_PUT_IN_END_IO(scenario, new_inode, complete_request)	\
-	LAB_PUT_IN(scenario)						\
-	static void lab_end_##scenario(struct bio *bio)			\
-	{								\
-		lab_put_in_##scenario(lab_io.inode);			\
-		complete(&lab_io.done);					\
-	}								\
-	LAB_SCENARIO(scenario)						\
-	{								\
-		return lab_put_by_bio((new_inode), complete_request, lab_end_##scenario); \
-	}
+static void lab_end(struct bio *bio)
+{
+	lab_io.put(lab_io.inode);
+	complete(&lab_io.done);
+}
 
-LAB_PUT_IN_END_IO(bio_end_io_worker, lab_new_file(sb, 0), lab_complete_in_worker)
-LAB_PUT_IN_END_IO(bio_end_io_hardirq, lab_new_atomic_file(sb), lab_complete_in_interrupt)
+int lab_bio_worker(struct inode *inode, lab_put put)
+{
+	return lab_put_by_bio(inode, put, lab_complete_in_worker, lab_end);
+}
+
+LAB_PUT_IN(bio_end_io_worker)
+LAB_SCENARIO(bio_end_io_worker)
+{
+	return lab_bio_worker(lab_new_file(sb, 0), lab_put_in_bio_end_io_worker);
+}
+
+LAB_PUT_IN(bio_end_io_hardirq)
+LAB_SCENARIO(bio_end_io_hardirq)
+{
+	return lab_put_by_bio(lab_new_atomic_file(sb), lab_put_in_bio_end_io_hardirq,
+			      lab_complete_in_interrupt, lab_end);
+}
 
 /* The completion hands the put to a worker, as it should. */
-LAB_PUT_IN(bio_end_io_deferred)
 static void lab_hand_off(struct work_struct *work)
 {
-	lab_put_in_bio_end_io_deferred(lab_io.inode);
+	lab_io.put(lab_io.inode);
 	complete(&lab_io.done);
 }
 
@@ -103,9 +113,11 @@ static void lab_end_deferred(struct bio *bio)
 	queue_work(lab_plain_queue, &lab_io.hand_off);
 }
 
+LAB_PUT_IN(bio_end_io_deferred)
 LAB_SCENARIO(bio_end_io_deferred)
 {
-	return lab_put_by_bio(lab_new_file(sb, 0), lab_complete_in_interrupt, lab_end_deferred);
+	return lab_put_by_bio(lab_new_file(sb, 0), lab_put_in_bio_end_io_deferred,
+			      lab_complete_in_interrupt, lab_end_deferred);
 }
 
 static const struct blk_mq_ops lab_queue_operations = {

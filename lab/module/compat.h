@@ -7,6 +7,7 @@
 #include <linux/bio.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/shrinker.h>
@@ -64,6 +65,14 @@ static inline void lab_make_persistent(struct dentry *dentry, struct inode *inod
 #else
 #define lab_init_times(inode) \
 	((inode)->i_atime = (inode)->i_mtime = (inode)->i_ctime = current_time(inode))
+#endif
+
+/* The dentries of an inode, under its i_lock; a macro does that where the field is in no named union. */
+#ifdef for_each_alias
+#define lab_for_each_alias(dentry, inode) for_each_alias(dentry, inode)
+#else
+#define lab_for_each_alias(dentry, inode) \
+	hlist_for_each_entry(dentry, &(inode)->i_dentry, d_u.d_alias)
 #endif
 
 /* i_state: a plain field before 6.19. */

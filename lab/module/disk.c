@@ -190,10 +190,9 @@ static int lab_change(struct file *file)
 }
 
 /* What the disk is asked for while `ask` runs is answered with a put. */
-static int lab_put_at_request(struct super_block *sb, void (*put)(struct inode *inode),
-			      sector_t sector, int (*ask)(struct file *file))
+static int lab_put_at_request(struct inode *inode, lab_put put, sector_t sector,
+			      int (*ask)(struct file *file))
 {
-	struct inode *inode = lab_new_file(sb, 0);
 	struct file *file;
 	int error;
 
@@ -228,10 +227,15 @@ static int lab_write_part(struct file *file)
 	return error ? error : lab_change(file);
 }
 
+int lab_ext4_request(struct inode *inode, lab_put put)
+{
+	return lab_put_at_request(inode, put, LAB_ANY_SECTOR, lab_write_part);
+}
+
 LAB_PUT_IN(ext4_handle)
 LAB_SCENARIO(ext4_handle)
 {
-	return lab_put_at_request(sb, lab_put_in_ext4_handle, LAB_ANY_SECTOR, lab_write_part);
+	return lab_ext4_request(lab_new_file(sb, 0), lab_put_in_ext4_handle);
 }
 
 /*
@@ -250,6 +254,6 @@ static int lab_sync_change(struct file *file)
 LAB_PUT_IN(btrfs_transaction)
 LAB_SCENARIO(btrfs_transaction)
 {
-	return lab_put_at_request(sb, lab_put_in_btrfs_transaction, LAB_BTRFS_SUPER_SECTOR,
-				  lab_sync_change);
+	return lab_put_at_request(lab_new_file(sb, 0), lab_put_in_btrfs_transaction,
+				  LAB_BTRFS_SUPER_SECTOR, lab_sync_change);
 }

@@ -73,20 +73,20 @@ static struct inode *lab_alloc_inode(struct super_block *sb)
 		return NULL;
 	/* All but the inode itself, which the slab's constructor has prepared. */
 	memset((char *)li + sizeof(li->vfs), 0, sizeof(*li) - sizeof(li->vfs));
+	refcount_set(&li->memory, 1);
 	return &li->vfs;
 }
 
-static void lab_free_inode(struct inode *inode)
+void lab_keep_memory(struct inode *inode)
 {
-	if (!LAB_I(inode)->outlives)
-		kmem_cache_free(lab_inode_cache, LAB_I(inode));
+	refcount_inc(&LAB_I(inode)->memory);
 }
 
-void lab_free_outlived(struct inode *inode)
+/* Also ->free_inode, which the VFS calls after a grace period (i_callback()). */
+void lab_put_memory(struct inode *inode)
 {
-	/* The VFS frees inodes after a grace period (i_callback()). */
-	rcu_barrier();
-	kmem_cache_free(lab_inode_cache, LAB_I(inode));
+	if (refcount_dec_and_test(&LAB_I(inode)->memory))
+		kmem_cache_free(lab_inode_cache, LAB_I(inode));
 }
 
 static void lab_dirty_inode(struct inode *inode, int flags)
@@ -96,7 +96,7 @@ static void lab_dirty_inode(struct inode *inode, int flags)
 
 static const struct super_operations lab_super_operations = {
 	.alloc_inode	= lab_alloc_inode,
-	.free_inode	= lab_free_inode,
+	.free_inode	= lab_put_memory,
 	.drop_inode	= lab_drop_inode,
 	.evict_inode	= lab_evict_inode,
 	.dirty_inode	= lab_dirty_inode,
@@ -174,14 +174,19 @@ struct inode *lab_new_atomic_file(struct super_block *sb)
 	return inode;
 }
 
+int lab_dirty(struct inode *inode)
+{
+	i_size_write(inode, PAGE_SIZE);
+	return lab_dirty_first_page(inode->i_mapping);
+}
+
 struct inode *lab_new_dirty_file(struct super_block *sb, unsigned int nlink)
 {
 	struct inode *inode = lab_new_file(sb, nlink);
 
 	if (!inode)
 		return NULL;
-	i_size_write(inode, PAGE_SIZE);
-	if (!lab_dirty_first_page(inode->i_mapping))
+	if (!lab_dirty(inode))
 		return inode;
 	lab_discard(inode);
 	return NULL;

@@ -44,12 +44,12 @@ LAB_HELD(other_i_rwsem, inode_lock(d_inode(sb->s_root)), inode_unlock(d_inode(sb
  * The inode's own locks are let go at the start of its eviction: after the put it is gone. A
  * filesystem whose ->evict_inode takes the lock instead would wait for itself.
  */
-static void lab_release_i_rwsem(struct lab_inode *li)
+void lab_release_i_rwsem(struct lab_inode *li)
 {
 	inode_unlock(&li->vfs);
 }
 
-static void lab_release_invalidate_lock(struct lab_inode *li)
+void lab_release_invalidate_lock(struct lab_inode *li)
 {
 	lab_invalidate_unlock(li->vfs.i_mapping);
 }

@@ -6,6 +6,7 @@
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -21,7 +22,7 @@ struct lab_inode {
 	struct inode vfs;
 	bool drop_always;	/* ->drop_inode answers yes although it has links */
 	bool atomic_evict;	/* ->evict_inode neither sleeps nor switches interrupts on */
-	bool outlives;		/* ->free_inode leaves the memory to lab_free_outlived() */
+	refcount_t memory;	/* the VFS, and who called lab_keep_memory() */
 	lab_hook on_writepages;	/* once, at the end of ->writepages */
 	lab_hook on_write_inode; /* once, at the end of ->write_inode */
 	lab_hook on_evict;	/* once, at the start of ->evict_inode */
@@ -51,12 +52,15 @@ struct vfsmount *lab_mount(void);
 struct inode *lab_new_file(struct super_block *sb, unsigned int nlink);
 /* The same without links, on no list or hash but the superblock's, with an atomic eviction. */
 struct inode *lab_new_atomic_file(struct super_block *sb);
-/* One with a dirty page, which a flusher or a sync writes. */
+/* Gives it a dirty page, which a flusher or a sync writes. */
+int lab_dirty(struct inode *inode);
+/* One with a dirty page. */
 struct inode *lab_new_dirty_file(struct super_block *sb, unsigned int nlink);
 /* Puts a reference that is not part of what a scenario shows. */
 void lab_discard(struct inode *inode);
-/* Frees an evicted inode of lab_inode.outlives, once nobody looks at it any more. */
-void lab_free_outlived(struct inode *inode);
+/* The memory of an inode outlives its eviction, until lab_put_memory(). */
+void lab_keep_memory(struct inode *inode);
+void lab_put_memory(struct inode *inode);
 /* An open file of the inode, whose reference it takes; the inode's on_release runs when it goes. */
 struct file *lab_open(struct vfsmount *mnt, struct inode *inode);
 
@@ -111,6 +115,47 @@ struct lab_scenario {
  */
 int lab_flush(struct super_block *sb);
 int lab_sync(struct super_block *sb);
+
+/* cached.c: who holds an inode besides the scenario that puts it. */
+struct lab_holders {
+	unsigned int names;	/* dentries, unused and on the LRU but for an open file's */
+	bool unhashed;		/* they are found by no lookup any more */
+	bool negative;		/* there is an unused dentry without an inode, too */
+	bool open;		/* a file of the inode is open */
+	bool unlinked;		/* it has no links any more */
+	bool other;		/* a reference of no dentry */
+};
+
+#define LAB_HELD_BY(...) ((struct lab_holders) { __VA_ARGS__ })
+
+/* An inode whose dentries are in the cache. */
+struct lab_cached {
+	struct inode *inode;
+	bool other;		/* a reference of no dentry */
+	struct file *file;
+	struct vfsmount *mnt;	/* the file's */
+};
+
+/*
+ * A new inode with its holders and one more reference, which the caller owns; its last put evicts
+ * it. If there is patience (a parameter of the module), somebody is waited for who empties the
+ * dentry cache: then no unused dentry holds it any more.
+ */
+int lab_cache(struct lab_cached *cached, struct super_block *sb,
+	      struct inode *(*new_inode)(struct super_block *sb), struct lab_holders holders);
+/* Lets all holders go. The inode's memory is there until then. */
+void lab_uncache(struct lab_cached *cached);
+
+/* Other files' ways into a context, for a put of an inode that the caller has prepared. */
+int lab_hardirq(struct inode *inode, lab_put put);
+int lab_softirq(struct inode *inode, lab_put put);
+void lab_descend(struct inode *inode, unsigned long left, lab_put put);
+int lab_ext4_request(struct inode *inode, lab_put put);
+int lab_bio_worker(struct inode *inode, lab_put put);
+int lab_expect_stuck(struct inode *inode, int (*function)(void *inode));
+/* Hooks: the inode's own locks are let go at the start of its eviction. */
+void lab_release_i_rwsem(struct lab_inode *li);
+void lab_release_invalidate_lock(struct lab_inode *li);
 
 /* table.c */
 extern const struct lab_scenario lab_scenarios[];
@@ -208,6 +253,40 @@ LAB_SCENARIO(sync_other);
 LAB_SCENARIO(fsync_other);
 LAB_SCENARIO(fsync_self);
 LAB_SCENARIO(flusher_write_inode);
+LAB_SCENARIO(latent_process);
+LAB_SCENARIO(latent_nofs);
+LAB_SCENARIO(latent_spinlock);
+LAB_SCENARIO(latent_spinlock_irqsave);
+LAB_SCENARIO(latent_preempt_disable);
+LAB_SCENARIO(latent_bh_disable);
+LAB_SCENARIO(latent_rcu_reader);
+LAB_SCENARIO(latent_softirq);
+LAB_SCENARIO(latent_hardirq);
+LAB_SCENARIO(latent_low_stack);
+LAB_SCENARIO(latent_own_i_rwsem);
+LAB_SCENARIO(latent_own_invalidate_lock);
+LAB_SCENARIO(latent_journal_info);
+LAB_SCENARIO(latent_ext4_handle);
+LAB_SCENARIO(latent_bio_end_io_worker);
+LAB_SCENARIO(latent_writeback_other);
+LAB_SCENARIO(latent_fsync_self);
+LAB_SCENARIO(latent_writeback_self);
+LAB_SCENARIO(latent_spinlock_open);
+LAB_SCENARIO(latent_own_i_rwsem_open);
+LAB_SCENARIO(latent_spinlock_open_gone);
+LAB_SCENARIO(latent_own_i_rwsem_open_gone);
+LAB_SCENARIO(latent_spinlock_other);
+LAB_SCENARIO(latent_own_i_rwsem_other);
+LAB_SCENARIO(latent_spinlock_links);
+LAB_SCENARIO(latent_own_i_rwsem_links);
+LAB_SCENARIO(latent_spinlock_links_16);
+LAB_SCENARIO(latent_own_i_rwsem_links_16);
+LAB_SCENARIO(latent_spinlock_links_17);
+LAB_SCENARIO(latent_own_i_rwsem_links_17);
+LAB_SCENARIO(latent_spinlock_negative);
+LAB_SCENARIO(latent_own_i_rwsem_negative);
+LAB_SCENARIO(latent_spinlock_unhashed);
+LAB_SCENARIO(latent_own_i_rwsem_unhashed);
 LAB_SCENARIO(shrinker_dcache);
 LAB_SCENARIO(shrinker_dcache_reclaim);
 LAB_SCENARIO(shrinker_own);

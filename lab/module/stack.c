@@ -23,7 +23,7 @@ static noinline __noclone void lab_descend_fine(struct inode *inode, unsigned lo
 	barrier_data(used);
 }
 
-static noinline __noclone void lab_descend(struct inode *inode, unsigned long left, lab_put put)
+noinline __noclone void lab_descend(struct inode *inode, unsigned long left, lab_put put)
 {
 	char used[1024];
 

@@ -7,7 +7,7 @@
 #include "lab.h"
 
 /* Has a thread of its own run into the put, which tells li->reached before and li->returned after. */
-static int lab_expect_stuck(struct inode *inode, int (*function)(void *inode))
+int lab_expect_stuck(struct inode *inode, int (*function)(void *inode))
 {
 	/* Never freed: the thread holds on to it for ever. */
 	struct completion *waits = kcalloc(2, sizeof(*waits), GFP_KERNEL);

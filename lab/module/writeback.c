@@ -83,13 +83,13 @@ LAB_SCENARIO(fsync_self)
 
 	if (!inode)
 		return -ENOMEM;
-	LAB_I(inode)->outlives = true;
+	lab_keep_memory(inode);
 	LAB_I(inode)->on_writepages = lab_put_self_in_fsync;
 	error = filemap_write_and_wait(inode->i_mapping);
 	if (xchg(&LAB_I(inode)->on_writepages, NULL)) {
 		lab_discard(inode);
 		error = -EAGAIN;
 	}
-	lab_free_outlived(inode);
+	lab_put_memory(inode);
 	return error;
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::frames;
 use super::session::{Plan, PlannedSession, SessionResult};
-use super::step::{CONTROL, Failure, Surroundings, load_module, trigger};
+use super::step::{CONTROL, Failure, Surroundings, load_module, set_patience, trigger};
 use crate::guest_plan;
 use crate::progress::{read_lossy, tail};
 
@@ -26,6 +26,15 @@ const INTERVAL: &str = "1s";
 /// `--stuck-after`, and how long hanging calls are then watched.
 const STUCK_AFTER: &str = "2s";
 const STUCK_WATCHED: Duration = Duration::from_secs(5);
+
+/// How `lastref` is started, and what it then runs: the scenarios are no children of it.
+const WATCH: &[&str] = &["watch"];
+const PROVOKE: &[&str] = &["run", "--provoke", "--provoke-duty", "50"];
+const WORKLOAD: &[&str] = &["--", "sleep", "1h"];
+/// For how long each run of a scenario waits for the dentry cache to be shrunk, in milliseconds.
+/// Shorter than what is dirty may wait to be written (`dirty_expire_centisecs`).
+const PATIENCE: &str = "25000";
+const NO_PATIENCE: &str = "0";
 
 /// Options of the hidden subcommand that runs inside the guest.
 #[derive(Debug, Args)]
@@ -113,6 +122,11 @@ fn report_file(output: &Path, session: &PlannedSession) -> PathBuf {
 
 fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
     let mut watcher = Watcher::start(&plan.lastref, &plan.output, session)?;
+    set_patience(if session.watch.provoke {
+        PATIENCE
+    } else {
+        NO_PATIENCE
+    })?;
     let mut problems = Vec::new();
     let surroundings = Surroundings {
         module: &plan.module,
@@ -157,8 +171,13 @@ impl Watcher {
         let messages =
             File::create(&log).with_context(|| format!("{} cannot be created", log.display()))?;
         let errors = messages.try_clone().context("a file cannot be shared")?;
+        let (command, workload) = if session.watch.provoke {
+            (PROVOKE, WORKLOAD)
+        } else {
+            (WATCH, &[][..])
+        };
         let child = Command::new(lastref)
-            .arg("watch")
+            .args(command)
             .args(["--attach", &session.watch.attach.to_string()])
             .args(["--level", &session.watch.level.to_string()])
             .args(session.watch.track_locks.then_some("--track-locks"))
@@ -168,6 +187,7 @@ impl Watcher {
             .arg(&ready)
             .arg("--output")
             .arg(report_file(output, session))
+            .args(workload)
             .stdin(Stdio::null())
             .stdout(messages)
             .stderr(errors)

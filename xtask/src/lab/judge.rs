@@ -1,6 +1,7 @@
 //! Judges a report against what the scenarios of its session must look like. Pure functions.
 
-use super::report::{Context, Counts, Lock, Report, Site};
+use super::held::IfFinal;
+use super::report::{Context, Counts, Lock, References, Report, Site};
 use super::scenarios::{Expectation, Outcome};
 use super::session::{Level, Session};
 use super::verdict::{Benign, Expected, Got, Judgement, Verdict};
@@ -31,6 +32,7 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
     let hits_skipped = session.lossy && judgement.losses.contains_key(HITS_SKIPPED);
     compare_totals(session, report, &mut judgement, hits_skipped);
     compare_with_lockdep(session, report, &mut judgement);
+    compare_provocation(session, report, &mut judgement);
     let sites: Vec<&Site> = report.findings.iter().chain(&report.other_sites).collect();
     for expectation in &session.expectations {
         let own: Vec<&Site> = sites
@@ -81,7 +83,8 @@ pub fn unjudged(session: &Session, problem: &str) -> Judgement {
 fn is_seen(expectation: &Expectation, level: Level) -> bool {
     match expectation.outcome {
         Outcome::Evicted | Outcome::Stuck => true,
-        Outcome::Kept => level == Level::Final,
+        Outcome::Kept => level != Level::Evictions,
+        Outcome::Held => level == Level::Latent,
         Outcome::Unseen => false,
     }
 }
@@ -103,6 +106,18 @@ fn compare_totals(
         }
     }
     let totals = &report.totals;
+    let non_final: u64 = session
+        .expectations
+        .iter()
+        .filter(|expectation| expectation.non_final && session.watch.level == Level::Latent)
+        .map(|expectation| expectation.count)
+        .sum();
+    if !hits_skipped && totals.non_final_puts < non_final {
+        judgement.problems.push(format!(
+            "{} puts counted that were not final; {non_final} were made",
+            totals.non_final_puts
+        ));
+    }
     judgement.benign_puts = Benign {
         made: puts,
         counted: totals.benign_final_puts,
@@ -113,6 +128,17 @@ fn compare_totals(
             totals.benign_final_puts, totals.benign_evictions
         ));
     }
+}
+
+/// The report must say that the cache was shrunk where it was, and only there.
+fn compare_provocation(session: &Session, report: &Report, judgement: &mut Judgement) {
+    let passes = report.capture.provocation.as_ref().map(|done| done.passes);
+    let problem = match (session.watch.provoke, passes) {
+        (true, None | Some(0)) => "the dentry cache was not shrunk",
+        (false, Some(_)) => "the dentry cache was shrunk",
+        _ => return,
+    };
+    judgement.problems.push(problem.to_string());
 }
 
 /// Where locks are followed and lockdep knows them as well, both must say the same.
@@ -164,6 +190,15 @@ fn compare(
     if counts != wanted && !(hits_skipped && counts.are_some_of(wanted)) {
         problems.push(format!("{counts}; must be {wanted}"));
     }
+    if let Some(held) = &expectation.held {
+        let references = contexts()
+            .filter_map(|context| context.references.as_ref())
+            .fold(References::default(), References::plus);
+        let wanted = held.references(expectation.count);
+        if references != wanted && !hits_skipped {
+            problems.push(format!("{references}; must be {wanted}"));
+        }
+    }
     let mut expectation = expectation.clone();
     if hits_skipped {
         // A put that the program on iput() did not see is first seen in evict(), when it has set
@@ -214,6 +249,24 @@ fn compare_verdict(expectation: &Expectation, context: &Context) -> Vec<String> 
     {
         problems.push(format!("rule {rule} did not match ({})", rules.join(", ")));
     }
+    let wanted = expectation.held.as_ref().map(|held| &held.if_final);
+    let found = context.if_final();
+    let right = match (wanted, &found) {
+        (Some(wanted), Some(found)) => {
+            wanted.severity == found.severity
+                && wanted.rules.iter().all(|rule| found.rules.contains(rule))
+        }
+        (wanted, found) => wanted.is_none() && found.is_none(),
+    };
+    if !right {
+        let words =
+            |one: Option<&IfFinal>| one.map_or("nothing if final".into(), IfFinal::to_string);
+        problems.push(format!(
+            "{}; must be {}",
+            words(found.as_ref()),
+            words(wanted)
+        ));
+    }
     problems
 }
 
@@ -252,12 +305,26 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
             example.inode.filesystem
         ));
     }
+    if let (Some(held), Some(example)) = (&expectation.held, &context.example)
+        && !example
+            .inode
+            .dentries
+            .as_ref()
+            .is_some_and(|dentries| held.has(dentries))
+    {
+        problems.push(format!(
+            "the example's dentries are {:?}",
+            example.inode.dentries
+        ));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::held::HeldBy;
+    use super::super::report::Provocation;
     use super::super::scenarios::Severity;
     use super::super::session::{Attach, Watch};
     use super::super::verdict::Score;
@@ -270,6 +337,7 @@ mod tests {
                 attach: Attach::Kprobe,
                 level: Level::Final,
                 track_locks: false,
+                provoke: false,
             },
             stuck: false,
             lossy: false,
@@ -284,6 +352,8 @@ mod tests {
                 locks: None,
                 waits_in: "inode_wait_for_writeback".into(),
                 outcome,
+                non_final: false,
+                held: None,
                 guest: None,
             }],
         }
@@ -423,6 +493,123 @@ mod tests {
         );
         session.expectations[0].count = 5;
         assert_eq!(totals(&session).len(), 1);
+    }
+
+    /// One expectation of three puts that an unused dentry keeps from being final.
+    fn held_session() -> Session {
+        let mut session = session(Outcome::Evicted);
+        session.watch.level = Level::Latent;
+        let only = &mut session.expectations[0];
+        only.severity = Severity::Unsafe;
+        only.rule = Some("own-lock-held".into());
+        only.yes = ["own_i_rwsem".to_string()].into();
+        only.hold(HeldBy::UnusedDentries, 2, session.watch);
+        session
+    }
+
+    fn held_report(change: impl FnOnce(&mut serde_json::Value)) -> Report {
+        let mut report = report(|site| {
+            site["severity"] = json!("latent");
+            site["contexts"][0] = json!({
+                "severity": "latent",
+                "hazards": [
+                    { "rule": "one-shrink-away", "severity": "latent" },
+                    { "rule": "own-lock-held", "severity": "latent", "if_final": "unsafe" },
+                ],
+                "counts": { "final_puts": 0, "evicted": 0, "kept": 0, "in_flight": 0,
+                            "non_final": 3 },
+                "references": {
+                    "i_count": [{ "at_least": 2, "count": 3 }],
+                    "unused_dentries": 3, "used_dentries": 0, "others": 0, "not_known": 0,
+                },
+                "facts": {
+                    "yes": ["own_i_rwsem", "non_final", "one_shrink_away"],
+                    "unknown": ["lock_held"],
+                },
+                "example": { "inode": {
+                    "filesystem": "lastref_lab",
+                    "dentries": { "aliases": 1, "unused": 1, "complete": true },
+                } },
+            });
+            change(site);
+        });
+        report.totals.non_final_puts = 3;
+        report
+    }
+
+    #[test]
+    fn a_latent_put_as_it_must_be() {
+        let judgement = judge(&held_session(), &held_report(|_| ()));
+        let verdict = &judgement.verdicts[0];
+        assert_eq!(verdict.problems, [""; 0]);
+        assert_eq!(judgement.problems, [""; 0]);
+        assert_eq!(judgement.score.right, 1);
+        let text = "latent one-shrink-away, 3 held (unsafe own-lock-held if final)";
+        assert_eq!(verdict.expected.to_string(), text);
+        assert_eq!(verdict.got.as_ref().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn every_difference_of_a_latent_put_is_a_problem() {
+        type Change = fn(&mut serde_json::Value);
+        let changes: [(&str, Change); 8] = [
+            ("2 not final", |context| {
+                context["counts"]["non_final"] = json!(2);
+            }),
+            ("1 final", |context| {
+                context["counts"]["final_puts"] = json!(1);
+            }),
+            ("i_count 3", |context| {
+                context["references"]["i_count"][0]["at_least"] = json!(3);
+            }),
+            ("others 1", |context| {
+                context["references"]["others"] = json!(1);
+                context["references"]["unused_dentries"] = json!(2);
+            }),
+            ("deadlock own-lock-held if final", |context| {
+                context["hazards"][1]["if_final"] = json!("deadlock");
+            }),
+            ("nothing if final", |context| {
+                context["hazards"] = json!([context["hazards"][0]]);
+            }),
+            ("reported as true: provoked", |context| {
+                context["facts"]["yes"] =
+                    json!(["own_i_rwsem", "non_final", "one_shrink_away", "provoked"]);
+            }),
+            ("the example's dentries", |context| {
+                context["example"]["inode"]["dentries"]["unused"] = json!(0);
+            }),
+        ];
+        for (expected, change) in changes {
+            let report = held_report(|site| change(&mut site["contexts"][0]));
+            let found = &judge(&held_session(), &report).verdicts[0].problems;
+            assert!(
+                found.iter().any(|problem| problem.contains(expected)),
+                "{expected}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_final_is_counted_all_the_same() {
+        let mut report = held_report(|_| ());
+        report.totals.non_final_puts = 2;
+        assert_eq!(judge(&held_session(), &report).problems.len(), 1);
+    }
+
+    #[test]
+    fn provocation_must_be_told() {
+        let mut session = session(Outcome::Evicted);
+        let report = |passes: Option<u64>| {
+            let mut report = report(|_| ());
+            report.capture.provocation = passes.map(|passes| Provocation { passes });
+            report
+        };
+        assert_eq!(judge(&session, &report(Some(1))).problems.len(), 1);
+        session.watch.provoke = true;
+        assert_eq!(judge(&session, &report(None)).problems.len(), 1);
+        assert_eq!(judge(&session, &report(Some(0))).problems.len(), 1);
+        assert_eq!(judge(&session, &report(Some(1))).problems, [""; 0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! context, and its reports are judged by `lab/scenarios.toml`.
 
 mod frames;
+mod held;
 pub mod inside;
 mod judge;
 mod kernel_log;

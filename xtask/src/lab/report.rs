@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::held::IfFinal;
 use super::scenarios::{Expectation, Outcome, Severity};
 
 /// What the lab's functions that make a put are called, with the scenario's name after it.
@@ -35,6 +36,13 @@ pub struct Kernel {
 #[derive(Debug, Default, Deserialize)]
 pub struct Capture {
     pub lock_tracking: Option<LockTracking>,
+    pub provocation: Option<Provocation>,
+}
+
+/// How the dentry cache was shrunk.
+#[derive(Debug, Deserialize)]
+pub struct Provocation {
+    pub passes: u64,
 }
 
 /// How locks were followed.
@@ -76,6 +84,8 @@ impl fmt::Display for LockAgreement {
 pub struct Totals {
     pub benign_final_puts: u64,
     pub benign_evictions: u64,
+    #[serde(default)]
+    pub non_final_puts: u64,
 }
 
 /// One call chain.
@@ -103,6 +113,7 @@ pub struct Context {
     pub counts: Counts,
     pub facts: FactSheet,
     pub example: Option<Example>,
+    pub references: Option<References>,
 }
 
 /// A rule that matched.
@@ -110,6 +121,8 @@ pub struct Context {
 pub struct Hazard {
     pub rule: String,
     pub severity: Severity,
+    /// What it would be if the put were final.
+    pub if_final: Option<Severity>,
 }
 
 /// Exact counts of calls.
@@ -119,6 +132,26 @@ pub struct Counts {
     pub evicted: u64,
     pub kept: u64,
     pub in_flight: u64,
+    #[serde(default)]
+    pub non_final: u64,
+}
+
+/// The references that were left by puts that were not final.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct References {
+    /// How many puts found an `i_count`, least first.
+    pub i_count: Vec<CountBucket>,
+    pub unused_dentries: u64,
+    pub used_dentries: u64,
+    pub others: u64,
+    pub not_known: u64,
+}
+
+/// Puts that found an `i_count`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct CountBucket {
+    pub at_least: u64,
+    pub count: u64,
 }
 
 /// Facts that are true, and that could not be told.
@@ -164,6 +197,15 @@ impl Lock {
 #[derive(Debug, Deserialize)]
 pub struct InodeExample {
     pub filesystem: String,
+    pub dentries: Option<Dentries>,
+}
+
+/// The dentries that were seen of it.
+#[derive(Debug, Deserialize)]
+pub struct Dentries {
+    pub aliases: u64,
+    pub unused: u64,
+    pub complete: bool,
 }
 
 /// A call that has not returned.
@@ -241,6 +283,20 @@ impl Site {
     }
 }
 
+impl Context {
+    /// What its puts would be if they were final, if it says that.
+    pub fn if_final(&self) -> Option<IfFinal> {
+        let severities = self.hazards.iter().filter_map(|hazard| hazard.if_final);
+        let severity = severities.max()?;
+        let worst = self.hazards.iter();
+        let worst = worst.filter(|hazard| hazard.if_final == Some(severity));
+        Some(IfFinal {
+            severity,
+            rules: worst.map(|hazard| hazard.rule.clone()).collect(),
+        })
+    }
+}
+
 impl Counts {
     /// Whether none of them is more than it must be.
     pub fn are_some_of(self, wanted: Self) -> bool {
@@ -248,6 +304,7 @@ impl Counts {
             && self.evicted <= wanted.evicted
             && self.in_flight <= wanted.in_flight
             && self.kept <= wanted.final_puts
+            && self.non_final <= wanted.non_final
     }
 
     /// What a scenario's calls must add up to.
@@ -261,10 +318,11 @@ impl Counts {
             }
         };
         Self {
-            final_puts: count,
+            final_puts: count - when(Outcome::Held),
             evicted: when(Outcome::Evicted) + when(Outcome::Stuck),
             kept: when(Outcome::Kept),
             in_flight: when(Outcome::Stuck),
+            non_final: when(Outcome::Held),
         }
     }
 
@@ -275,7 +333,39 @@ impl Counts {
             evicted: self.evicted + other.evicted,
             kept: self.kept + other.kept,
             in_flight: self.in_flight + other.in_flight,
+            non_final: self.non_final + other.non_final,
         }
+    }
+}
+
+impl References {
+    /// The sum.
+    pub fn plus(mut self, other: &Self) -> Self {
+        for bucket in &other.i_count {
+            let mut own = self.i_count.iter_mut();
+            match own.find(|own| own.at_least == bucket.at_least) {
+                Some(own) => own.count += bucket.count,
+                None => self.i_count.push(*bucket),
+            }
+        }
+        self.unused_dentries += other.unused_dentries;
+        self.used_dentries += other.used_dentries;
+        self.others += other.others;
+        self.not_known += other.not_known;
+        self
+    }
+}
+
+impl fmt::Display for References {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for CountBucket { at_least, count } in &self.i_count {
+            write!(formatter, "i_count {at_least} {count} times, ")?;
+        }
+        write!(
+            formatter,
+            "held by unused dentries {}, used ones {}, others {}, not known {}",
+            self.unused_dentries, self.used_dentries, self.others, self.not_known
+        )
     }
 }
 
@@ -285,7 +375,11 @@ impl fmt::Display for Counts {
             formatter,
             "{} final, {} evicted, {} kept, {} in flight",
             self.final_puts, self.evicted, self.kept, self.in_flight
-        )
+        )?;
+        match self.non_final {
+            0 => Ok(()),
+            number => write!(formatter, ", {number} not final"),
+        }
     }
 }
 

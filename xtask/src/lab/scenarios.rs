@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::held::{Held, HeldBy};
 use super::session::{Attach, Level, Watch};
 use super::step::Step;
 
@@ -41,6 +42,7 @@ struct Place {
     attach: Option<Attach>,
     level: Option<Level>,
     track_locks: Option<bool>,
+    provoke: Option<bool>,
     /// Whether held locks are known, by lockdep or because they are followed.
     locks_known: Option<bool>,
     /// For readers of the file; every entry has to have it.
@@ -65,6 +67,13 @@ struct Scenario {
     #[serde(default = "inode_wait_for_writeback")]
     waits_in: String,
     outcome: Outcome,
+    /// Who holds the inode, too; all else here is said of the put when it is final.
+    held_by: Option<HeldBy>,
+    #[serde(default = "with_one_other")]
+    i_count: u64,
+    /// It is run at level latent, too.
+    #[serde(default)]
+    control: bool,
     guest: Option<Step>,
     #[serde(default)]
     not_on: BTreeMap<String, String>,
@@ -75,6 +84,11 @@ struct Scenario {
 /// What calls that hang mostly wait in.
 fn inode_wait_for_writeback() -> String {
     "inode_wait_for_writeback".to_string()
+}
+
+/// What a put finds while there is one other reference.
+fn with_one_other() -> u64 {
+    2
 }
 
 /// What replaces a scenario's expectation in some places.
@@ -88,6 +102,7 @@ struct Except {
     yes: Option<BTreeSet<String>>,
     unknown: Option<BTreeSet<String>>,
     locks: Option<Vec<String>>,
+    i_count: Option<u64>,
     /// It is not run there.
     #[serde(default)]
     skip: bool,
@@ -142,6 +157,8 @@ pub enum Outcome {
     Kept,
     /// Being evicted for ever.
     Stuck,
+    /// Held by others: it was not the last reference, and is reported.
+    Held,
     /// It was not the last reference: no report may know of it.
     Unseen,
 }
@@ -170,6 +187,10 @@ pub struct Expectation {
     pub waits_in: String,
     /// What becomes of the inode.
     pub outcome: Outcome,
+    /// Others hold the inode, whether that is reported or not.
+    pub non_final: bool,
+    /// Who holds it, if that must be reported.
+    pub held: Option<Held>,
     /// What the guest does besides.
     pub guest: Option<Step>,
 }
@@ -178,12 +199,13 @@ pub struct Expectation {
 const LOCK_HELD: &str = "lock_held";
 
 /// The facts that leave a call benign by its facts alone.
-const INNOCENT: [&str; 2] = ["unlinked", "inode_dirty"];
+const INNOCENT: [&str; 3] = ["unlinked", "inode_dirty", "provoked"];
 
 impl Expectation {
     /// Whether the put is only counted, and its chain not looked at.
     pub fn is_only_counted(&self) -> bool {
         self.severity == Severity::Benign
+            && self.outcome != Outcome::Held
             && self
                 .yes
                 .iter()
@@ -202,6 +224,7 @@ impl Place {
             && self
                 .track_locks
                 .is_none_or(|wanted| wanted == watch.track_locks)
+            && self.provoke.is_none_or(|wanted| wanted == watch.provoke)
     }
 }
 
@@ -214,7 +237,7 @@ impl Scenarios {
             .with_context(|| format!("{} is not a table of scenarios", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let table: Self = toml::from_str(text)?;
         let mut names = BTreeSet::new();
         for scenario in &table.scenario {
@@ -247,6 +270,7 @@ impl Scenarios {
             .iter()
             .filter(|scenario| !scenario.not_on.contains_key(kernel))
             .filter(|scenario| !scenario.is_skipped(kernel, watch))
+            .filter(|scenario| watch.level != Level::Latent || scenario.is_for_level_latent())
             .map(|scenario| scenario.expectation(kernel, watch, &unknown, &known))
             .collect()
     }
@@ -267,6 +291,11 @@ impl Scenarios {
 }
 
 impl Scenario {
+    /// Whether that level makes a difference to it, or must be seen to make none.
+    fn is_for_level_latent(&self) -> bool {
+        self.control || self.held_by.is_some()
+    }
+
     fn is_skipped(&self, kernel: &str, watch: Watch) -> bool {
         let mut excepts = self.except.iter();
         excepts.any(|except| except.skip && except.place.holds(kernel, watch))
@@ -290,9 +319,12 @@ impl Scenario {
             locks: None,
             waits_in: self.waits_in.clone(),
             outcome: self.outcome,
+            non_final: false,
+            held: None,
             guest: self.guest,
         };
         let mut locks = &self.locks;
+        let mut i_count = self.i_count;
         let has_lockdep = !unknown.contains(LOCK_HELD);
         let locks_known = has_lockdep || watch.track_locks;
         for except in &self.except {
@@ -314,9 +346,10 @@ impl Scenario {
             if let Some(unknown) = &except.unknown {
                 expectation.unknown.clone_from(unknown);
             }
-            if let Some(except) = &except.locks {
-                locks = except;
+            if let Some(other) = &except.locks {
+                locks = other;
             }
+            i_count = except.i_count.unwrap_or(i_count);
         }
         expectation.unknown = &(&expectation.unknown | unknown) - known;
         if watch.track_locks && !has_lockdep {
@@ -326,6 +359,9 @@ impl Scenario {
             expectation.locks = Some(locks.clone());
         }
         expectation.yes = &expectation.yes - &expectation.unknown;
+        if let Some(by) = self.held_by {
+            expectation.hold(by, i_count, watch);
+        }
         expectation
     }
 }
@@ -351,6 +387,7 @@ mod tests {
                 attach,
                 level: Level::Final,
                 track_locks: false,
+                provoke: false,
             },
         );
         all.into_iter().find(|expectation| expectation.name == name)

@@ -27,6 +27,8 @@ pub enum Level {
     Final,
     /// Final puts that evict.
     Evictions,
+    /// Every final put, and others where a final one would be unsafe.
+    Latent,
 }
 
 /// One way to watch.
@@ -38,6 +40,8 @@ pub struct Watch {
     pub level: Level,
     /// Whether the locks that tasks take are followed.
     pub track_locks: bool,
+    /// Whether `lastref` keeps shrinking the dentry cache.
+    pub provoke: bool,
 }
 
 /// One run of `lastref` and the scenarios in it.
@@ -115,6 +119,7 @@ impl fmt::Display for Level {
         formatter.write_str(match self {
             Self::Final => "final",
             Self::Evictions => "evictions",
+            Self::Latent => "latent",
         })
     }
 }
@@ -124,6 +129,9 @@ impl fmt::Display for Watch {
         write!(formatter, "{}-{}", self.attach, self.level)?;
         if self.track_locks {
             formatter.write_str("-locks")?;
+        }
+        if self.provoke {
+            formatter.write_str("-provoke")?;
         }
         Ok(())
     }
@@ -169,6 +177,12 @@ const WATCHES: &[Watch] = &[
         track_locks: true,
         ..watch(Attach::Fentry, Level::Final)
     },
+    watch(Attach::Kprobe, Level::Latent),
+    watch(Attach::Fentry, Level::Latent),
+    Watch {
+        provoke: true,
+        ..watch(Attach::Kprobe, Level::Latent)
+    },
 ];
 
 const fn watch(attach: Attach, level: Level) -> Watch {
@@ -176,6 +190,7 @@ const fn watch(attach: Attach, level: Level) -> Watch {
         attach,
         level,
         track_locks: false,
+        provoke: false,
     }
 }
 
@@ -201,4 +216,35 @@ pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session
         }
     }
     sessions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../lab/scenarios.toml");
+
+    fn named(kernel: &str, name: &str) -> Option<Session> {
+        let table = Scenarios::parse(TABLE).unwrap();
+        let mut sessions = sessions(&table, kernel, &[]).into_iter();
+        sessions.find(|session| session.name() == name)
+    }
+
+    #[test]
+    fn level_latent_has_its_own_scenarios_only() {
+        let latent = named("7.3", "kprobe-latent").unwrap();
+        let has = |name| latent.expectations.iter().any(|one| one.name == name);
+        assert!(has("latent_spinlock") && has("process_nonfinal") && !has("mutex_held"));
+        assert!(named("7.3", "fentry-latent").is_none());
+        assert!(named("6.12", "fentry-latent").is_some());
+    }
+
+    #[test]
+    fn what_hangs_once_it_is_provoked_comes_last() {
+        let stuck = named("7.3", "kprobe-latent-provoke-stuck").unwrap();
+        assert_eq!(stuck.expectations.len(), 1);
+        let before = named("7.3", "kprobe-latent-provoke").unwrap();
+        assert!(before.expectations.len() > 10);
+        assert!(named("7.3", "kprobe-latent-stuck").is_none());
+    }
 }

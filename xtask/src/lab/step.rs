@@ -18,6 +18,8 @@ use crate::progress::{output_of, read_lossy};
 
 /// The module's files.
 pub const CONTROL: &str = "/sys/kernel/debug/lastref_lab";
+/// Its parameter: how long a scenario waits for the dentry cache to be shrunk.
+const PATIENCE_MS: &str = "/sys/module/lastref_lab/parameters/patience_ms";
 /// The module that can be unloaded, and its file.
 const UNLOADABLE: &str = "lastref_lab_unloadable";
 const MOUNTS: &str = "/run/lastref_lab";
@@ -75,6 +77,11 @@ pub struct Surroundings<'a> {
 pub fn load_module(module: &Path) -> Result<()> {
     output_of(Command::new("insmod").arg(module)).context("the lab's module cannot be loaded")?;
     Ok(())
+}
+
+/// Sets for how long scenarios wait for the dentry cache to be shrunk, in milliseconds.
+pub fn set_patience(milliseconds: &str) -> Result<()> {
+    write(Path::new(PATIENCE_MS), milliseconds)
 }
 
 /// Has the module run a scenario, in this task.

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{Counts, LockAgreement, Site};
+use super::held::IfFinal;
+use super::report::{Context, Counts, LockAgreement, Site};
 use super::scenarios::{Expectation, Outcome, Severity};
 
 /// What is to be said of one session's report.
@@ -64,6 +65,9 @@ pub struct Expected {
     pub outcome: Outcome,
     /// Its puts are added to a number, and no call chain is kept.
     pub only_counted: bool,
+    /// What they would be if they were final, where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_final: Option<IfFinal>,
 }
 
 /// What a report says of a scenario.
@@ -75,6 +79,9 @@ pub struct Got {
     pub severity: Severity,
     /// The rules that matched with that severity.
     pub rules: BTreeSet<String>,
+    /// What they would be if they were final, where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_final: Option<IfFinal>,
     /// All their calls.
     pub counts: Counts,
     /// Facts that were true in any of them.
@@ -140,6 +147,7 @@ impl Expected {
                 Outcome::Unseen
             },
             only_counted: expectation.is_only_counted(),
+            if_final: expectation.held.as_ref().map(|held| held.if_final.clone()),
         }
     }
 }
@@ -158,9 +166,12 @@ impl Got {
             severity,
             rules: contexts()
                 .flat_map(|context| &context.hazards)
-                .filter(|hazard| hazard.severity == severity)
+                .filter(|hazard| hazard.severity == severity && hazard.if_final.is_none())
                 .map(|hazard| hazard.rule.clone())
                 .collect(),
+            if_final: contexts()
+                .filter_map(Context::if_final)
+                .max_by_key(|if_final| if_final.severity),
             counts: contexts().fold(Counts::default(), |sum, context| sum.plus(context.counts)),
             yes: contexts()
                 .flat_map(|context| context.facts.yes.clone())
@@ -183,9 +194,11 @@ impl fmt::Display for Expected {
             Outcome::Evicted => "evicted",
             Outcome::Kept => "kept",
             Outcome::Stuck => "stuck",
+            Outcome::Held => "held",
         };
         let rule = self.rule.as_deref().unwrap_or_default();
-        write!(formatter, "{}, {count} {outcome}", words(*severity, rule))
+        write!(formatter, "{}, {count} {outcome}", words(*severity, rule))?;
+        write_if_final(self.if_final.as_ref(), formatter)
     }
 }
 
@@ -201,6 +214,7 @@ impl fmt::Display for Got {
             (ended, "evicted"),
             (counts.kept, "kept"),
             (counts.in_flight, "stuck"),
+            (counts.non_final, "held"),
         ]
         .into_iter()
         .filter(|(number, _)| *number > 0)
@@ -215,8 +229,12 @@ impl fmt::Display for Got {
         if counts.final_puts != counts.evicted + counts.kept {
             write!(formatter, " of {}", counts.final_puts)?;
         }
-        Ok(())
+        write_if_final(self.if_final.as_ref(), formatter)
     }
+}
+
+fn write_if_final(if_final: Option<&IfFinal>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if_final.map_or(Ok(()), |if_final| write!(formatter, " ({if_final})"))
 }
 
 fn words(severity: Severity, rules: &str) -> String {
@@ -253,6 +271,7 @@ mod tests {
             sites: 1,
             severity: Severity::Risky,
             rules: ["a".to_string(), "b".to_string()].into(),
+            if_final: None,
             counts,
             yes: BTreeSet::new(),
             unknown: BTreeSet::new(),
@@ -262,6 +281,7 @@ mod tests {
             evicted: 3,
             kept: 0,
             in_flight: 1,
+            non_final: 0,
         };
         assert_eq!(
             got(counts).to_string(),

@@ -120,7 +120,12 @@ fn rounds(
     let mut first = Round::default();
     let mut rounds = VecDeque::new();
     for expectation in table.expectations(kernel, WATCH) {
-        if wanted(&expectation.name) && !explanations.ends_lockdep.contains(&expectation.name) {
+        // Of a put that is not the last, this level says nothing, and might_sleep() what it says
+        // of any.
+        if wanted(&expectation.name)
+            && !expectation.non_final
+            && !explanations.ends_lockdep.contains(&expectation.name)
+        {
             let list = match expectation.outcome {
                 Outcome::Stuck => &mut first.stuck,
                 _ => &mut first.scenarios,

@@ -70,6 +70,7 @@ pub const WATCH: Watch = Watch {
     attach: Attach::Kprobe,
     level: Level::Final,
     track_locks: false,
+    provoke: false,
 };
 
 /// The name of the report and of the statement.
