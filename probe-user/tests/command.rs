@@ -167,6 +167,13 @@ fn passes_are_made_by_order_and_answered() {
         let mut command = lastref(&["provoke-passes", "memory-high"]);
         command.arg(&cgroup).stdin(orders()).output().unwrap()
     };
+    let without_orders = lastref(&["provoke-passes", "drop-caches"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(without_orders.status.code(), Some(0), "{without_orders:?}");
+    assert!(without_orders.stdout.is_empty(), "{without_orders:?}");
+
     let failed = passes();
     let answers = text(&failed.stdout);
     assert_eq!(answers.matches("{\"failed\":\"").count(), 2, "{answers}");

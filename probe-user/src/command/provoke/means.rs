@@ -4,6 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -105,6 +106,19 @@ impl Means {
                 "what the command's own cgroup is charged for: dentries that it made itself, its \
                  page cache and other memory"
             }
+        }
+    }
+
+    /// The shortest pause between passes, whatever the duty.
+    pub const fn shortest_pause(self) -> Duration {
+        match self {
+            // Each pass of drop_caches is a line in the kernel's log
+            // (drop_caches_sysctl_handler()), and an empty cache is passed through in no time.
+            Self::DropCaches | Self::MemoryReclaim => Duration::from_millis(20),
+            // A task that is charged during the pass is put to sleep for up to 2 s
+            // (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c): with less than twice that, the
+            // command comes to nothing.
+            Self::MemoryHigh => Duration::from_secs(4),
         }
     }
 

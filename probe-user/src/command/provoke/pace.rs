@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-/// The shortest pause, whatever the duty: each pass of `drop_caches` is a line in the kernel's log
-/// (`drop_caches_sysctl_handler()`), and an empty cache is passed through in no time.
-const SHORTEST: Duration = Duration::from_millis(20);
-
-/// The pause after a pass that took `took`, for `duty_percent` of the time to be spent in passes.
-pub fn pause(took: Duration, duty_percent: u8) -> Duration {
+/// The pause after a pass that took `took`, for `duty_percent` of the time to be spent in passes;
+/// at least `shortest`.
+pub fn pause(took: Duration, duty_percent: u8, shortest: Duration) -> Duration {
     let duty = u32::from(duty_percent).clamp(1, 100);
-    (took.saturating_mul(100 - duty) / duty).max(SHORTEST)
+    (took.saturating_mul(100 - duty) / duty).max(shortest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHORTEST: Duration = Duration::from_millis(20);
+
+    fn pause(took: Duration, duty_percent: u8) -> Duration {
+        super::pause(took, duty_percent, SHORTEST)
+    }
 
     #[test]
     fn the_duty_is_kept() {

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, BufRead as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
@@ -24,8 +24,7 @@ pub struct PassesArgs {
     #[arg(value_enum)]
     means: Means,
     /// The cgroup to reclaim in, for means that need one
-    #[arg(default_value = "")]
-    cgroup: PathBuf,
+    cgroup: Option<PathBuf>,
 }
 
 /// What became of a pass: one line of JSON on standard output.
@@ -46,11 +45,12 @@ impl PassesArgs {
     pub fn run(&self) -> Result<ExitCode> {
         // The report names threads; this one would be called `exe`. It is a matter of looks only.
         let _ = rustix::thread::set_name(c"lastref-provoke");
+        let cgroup = self.cgroup.as_deref().unwrap_or_else(|| Path::new(""));
         let mut answers = io::stdout().lock();
         for order in io::stdin().lock().lines() {
             order.context("cannot read the orders")?;
             let began = Instant::now();
-            let answer = match self.means.pass(&self.cgroup) {
+            let answer = match self.means.pass(cgroup) {
                 Ok(()) => {
                     Answer::TookNs(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
                 }

@@ -116,9 +116,12 @@ impl Provoker {
             if let Some(cgroup) = &mut self.cgroup {
                 cgroup.set_in_use(true);
             }
-            let duty_percent = self.plan.duty_percent;
+            let rest = Rest {
+                duty_percent: self.plan.duty_percent,
+                shortest: self.means.shortest_pause(),
+            };
             let progress = self.progress.clone();
-            self.pacing = Some(tokio::spawn(pace(pipes, duty_percent, progress)));
+            self.pacing = Some(tokio::spawn(pace(pipes, rest, progress)));
         }
     }
 
@@ -182,8 +185,15 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What the pauses are made of.
+#[derive(Clone, Copy)]
+struct Rest {
+    duty_percent: u8,
+    shortest: Duration,
+}
+
 /// Orders one pass after another, with pauses, until one fails.
-async fn pace(mut pipes: Pipes, duty_percent: u8, progress: watch::Sender<Progress>) {
+async fn pace(mut pipes: Pipes, rest: Rest, progress: watch::Sender<Progress>) {
     loop {
         progress.send_modify(|progress| progress.pass_began = Some(Instant::now()));
         let passed = pipes.pass().await;
@@ -198,7 +208,7 @@ async fn pace(mut pipes: Pipes, duty_percent: u8, progress: watch::Sender<Progre
             }
         });
         match passed {
-            Ok(took) => sleep(pause(took, duty_percent)).await,
+            Ok(took) => sleep(pause(took, rest.duty_percent, rest.shortest)).await,
             Err(error) => {
                 output::tell(format_args!("provoking ended early: {error:#}"));
                 return;
