@@ -136,6 +136,13 @@ fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
         let name = &scenario.name;
         match surroundings.run(scenario) {
             Ok(()) => {}
+            // What has been waited for in vain once would be waited for each time.
+            Err(Failure::Failed(error)) if is_timeout(&error) => {
+                problems.push(format!(
+                    "{name} was not left alone by the dentry cache; the session ends here"
+                ));
+                break;
+            }
             Err(Failure::Failed(error)) => problems.push(format!("{name} failed: {error:#}")),
             Err(Failure::Hangs) => {
                 problems.push(format!("{name} did not return; the session ends here"));
@@ -155,6 +162,10 @@ fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
         ));
     }
     Ok(problems)
+}
+
+fn is_timeout(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Errno>() == Some(&Errno::TIME)
 }
 
 /// A running `lastref`.
