@@ -59,14 +59,15 @@ impl fmt::Display for IfFinal {
 
 impl Expectation {
     /// Makes of what must be said of a final put what must be said where others hold the inode.
-    pub fn hold(&mut self, by: HeldBy, i_count: u64, watch: Watch) {
+    /// How bad that would be is `if_final`.
+    pub fn hold(&mut self, by: HeldBy, i_count: u64, if_final: Severity, watch: Watch) {
         let by_cache_alone = matches!(by, HeldBy::UnusedDentries | HeldBy::TooManyDentries);
         if watch.provoke && by_cache_alone {
             self.yes.insert("provoked".to_string());
             return;
         }
         self.non_final = true;
-        if watch.level != Level::Latent || self.severity < Severity::Unsafe {
+        if watch.level != Level::Latent || if_final < Severity::Unsafe {
             self.outcome = Outcome::Unseen;
             return;
         }
@@ -74,7 +75,7 @@ impl Expectation {
             by,
             i_count,
             if_final: IfFinal {
-                severity: self.severity,
+                severity: if_final,
                 rules: self.rule.take().into_iter().collect(),
             },
         });
@@ -170,6 +171,8 @@ mod tests {
     fn only_what_would_be_unsafe_is_latent() {
         let risky = one("7.3", "latent_nofs", Level::Latent, false);
         assert_eq!(risky.outcome, Outcome::Unseen);
+        let hangs_perhaps = one("7.3", "latent_bio_end_io_worker", Level::Latent, false);
+        assert_eq!(hangs_perhaps.outcome, Outcome::Held);
         let traceless = one("5.10", "latent_spinlock", Level::Latent, false);
         assert_eq!(traceless.outcome, Outcome::Unseen);
     }

@@ -503,7 +503,7 @@ mod tests {
         only.severity = Severity::Unsafe;
         only.rule = Some("own-lock-held".into());
         only.yes = ["own_i_rwsem".to_string()].into();
-        only.hold(HeldBy::UnusedDentries, 2, session.watch);
+        only.hold(HeldBy::UnusedDentries, 2, only.severity, session.watch);
         session
     }
 

@@ -71,6 +71,8 @@ struct Scenario {
     held_by: Option<HeldBy>,
     #[serde(default = "with_one_other")]
     i_count: u64,
+    /// How bad the put would be if it were final and its eviction hung; else its `severity`.
+    if_final: Option<Severity>,
     /// It is run at level latent, too.
     #[serde(default)]
     control: bool,
@@ -360,7 +362,8 @@ impl Scenario {
         }
         expectation.yes = &expectation.yes - &expectation.unknown;
         if let Some(by) = self.held_by {
-            expectation.hold(by, i_count, watch);
+            let if_final = self.if_final.unwrap_or(expectation.severity);
+            expectation.hold(by, i_count, if_final, watch);
         }
         expectation
     }
