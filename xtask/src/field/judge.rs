@@ -11,7 +11,7 @@ use super::report::Report;
 use crate::lab::Severity;
 
 /// Losses that can hide a call or weaken a verdict.
-const FATAL_LOSSES: [&str; 5] = [
+pub const FATAL_LOSSES: [&str; 5] = [
     "sites_full",
     "stacks_full",
     "tasks_full",
@@ -236,7 +236,7 @@ impl Verdict {
 }
 
 /// All findings of a report, one for each rule, site and filesystem.
-fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding> {
+pub fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding> {
     let mut all: BTreeMap<(String, String, String, Severity), Finding> = BTreeMap::new();
     for (site, context) in report.contexts() {
         for hazard in &context.hazards {

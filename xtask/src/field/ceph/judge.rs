@@ -1,0 +1,238 @@
+//! Judging a phase: the put of written pages' reference was seen in the messenger's worker, by
+//! ordinary use with others left, and held up and shrunk as the last one.
+
+use serde::Serialize;
+
+use super::inside::Ran;
+use super::work::Phase;
+use crate::field::judge::{FATAL_LOSSES, Finding, findings};
+use crate::field::known::KnownFindings;
+use crate::field::report::{Context, References, Report, Site};
+use crate::lab::Severity;
+use crate::progress::seconds;
+
+/// In the chain of the put: the function that drops the reference of written pages, and the
+/// messenger's worker.
+const CHAIN: [&str; 2] = ["ceph_put_wrbuffer_cap_refs", "ceph_con_workfn"];
+const SHOWN_FRAMES: usize = 8;
+
+/// What is to be said of one phase.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    phase: Phase,
+    /// Checks and what is wrong, if anything.
+    pub checks: Vec<Check>,
+    /// The put, once for each context that it was seen in.
+    puts: Vec<Put>,
+    findings: Vec<Finding>,
+    seconds: f64,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    what: &'static str,
+    /// What is wrong.
+    pub problem: Option<String>,
+}
+
+/// The put in one context.
+#[derive(Debug, Serialize)]
+struct Put {
+    site: String,
+    frames: Vec<String>,
+    severity: Severity,
+    rules: Vec<String>,
+    facts: Vec<String>,
+    final_puts: u64,
+    evicted: u64,
+    longest_ns: u64,
+    non_final: u64,
+    references: Option<References>,
+}
+
+/// Judges a phase; `report` is what `lastref` left of it, or why there is none.
+pub fn judge(
+    kernel: &str,
+    phase: Phase,
+    ran: Option<&Ran>,
+    report: &Result<Report, String>,
+    known: &KnownFindings,
+) -> Verdict {
+    let mut verdict = Verdict {
+        phase,
+        checks: Vec::new(),
+        puts: Vec::new(),
+        findings: Vec::new(),
+        seconds: ran.map_or(0.0, |ran| ran.seconds),
+    };
+    verdict.check(
+        "workload",
+        match ran {
+            Some(ran) => ran.problem.clone(),
+            None => Some("it was not come to".to_string()),
+        },
+    );
+    let report = match report {
+        Ok(report) => report,
+        Err(problem) => {
+            verdict.check("report", Some(problem.clone()));
+            return verdict;
+        }
+    };
+    verdict.puts = report
+        .contexts()
+        .filter(|(site, _)| {
+            CHAIN
+                .iter()
+                .all(|wanted| site.functions().any(|function| function == *wanted))
+        })
+        .map(|(site, context)| Put::new(site, context))
+        .collect();
+    verdict.findings = findings(kernel, report, known);
+    verdict.check_puts();
+    verdict.check_losses(report);
+    verdict.check_findings();
+    verdict
+}
+
+impl Verdict {
+    fn check(&mut self, what: &'static str, problem: Option<String>) {
+        self.checks.push(Check { what, problem });
+    }
+
+    fn check_puts(&mut self) {
+        let sum = |count: fn(&Put) -> u64| self.puts.iter().map(count).sum::<u64>();
+        let problem = match self.phase {
+            Phase::Ordinary => (sum(|put| put.non_final) == 0)
+                .then_some("the put was not seen with other references left"),
+            Phase::HeldUp => {
+                (sum(|put| put.evicted) == 0).then_some("the put was not seen to evict")
+            }
+        };
+        self.check("put", problem.map(String::from));
+    }
+
+    fn check_losses(&mut self, report: &Report) {
+        let problems: Vec<String> = report
+            .losses
+            .iter()
+            .filter(|(name, _)| FATAL_LOSSES.contains(&name.as_str()))
+            .filter_map(|(name, count)| Some((name, (*count)?)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        self.check(
+            "losses",
+            (!problems.is_empty()).then(|| problems.join("; ")),
+        );
+    }
+
+    fn check_findings(&mut self) {
+        let problems: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity >= Severity::Unsafe && finding.explained.is_none())
+            .map(Finding::describe)
+            .collect();
+        self.check(
+            "findings",
+            (!problems.is_empty()).then(|| problems.join("; ")),
+        );
+    }
+
+    /// For people.
+    pub fn print(&self, kernel: &str) {
+        let bad = self.checks.iter().any(|check| check.problem.is_some());
+        println!(
+            "  {} {kernel} ceph, {}; {:.0} s",
+            if bad { "FAIL" } else { "ok  " },
+            self.phase.name(),
+            self.seconds
+        );
+        for check in &self.checks {
+            if let Some(problem) = &check.problem {
+                println!("         {}: {problem}", check.what);
+            }
+        }
+        let mut shown = None;
+        for put in &self.puts {
+            if shown != Some(&put.site) {
+                println!("         site {}: {}", put.site, put.chain());
+                shown = Some(&put.site);
+            }
+            println!("           {}", put.describe());
+        }
+        for finding in &self.findings {
+            println!("         {}", finding.describe());
+        }
+    }
+}
+
+impl Put {
+    fn new(site: &Site, context: &Context) -> Self {
+        Self {
+            site: site.id.clone(),
+            frames: site.functions().map(str::to_string).collect(),
+            severity: context.severity,
+            rules: context
+                .hazards
+                .iter()
+                .map(|hazard| match hazard.if_final {
+                    Some(severity) => format!("{} ({severity} if final)", hazard.rule),
+                    None => hazard.rule.clone(),
+                })
+                .collect(),
+            facts: context.facts.yes.iter().cloned().collect(),
+            final_puts: context.counts.final_puts,
+            evicted: context.counts.evicted,
+            longest_ns: context.counts.eviction_longest_ns,
+            non_final: context.counts.non_final,
+            references: context.references.clone(),
+        }
+    }
+
+    fn chain(&self) -> String {
+        let shown = self.frames.len().min(SHOWN_FRAMES);
+        let more = if self.frames.len() > shown {
+            " < …"
+        } else {
+            ""
+        };
+        format!("{}{more}", self.frames[..shown].join(" < "))
+    }
+
+    fn describe(&self) -> String {
+        let how = if self.non_final > 0 {
+            let references = self.references.clone().unwrap_or_default();
+            let counts: Vec<String> = references
+                .i_count
+                .iter()
+                .map(|seen| format!("{} × {}", seen.count, seen.at_least))
+                .collect();
+            format!(
+                "{} not final; i_count {}; the rest held by unused dentries alone {}, dentries in \
+                 use {}, something else, too {}, not known {}",
+                self.non_final,
+                counts.join(", "),
+                references.unused_dentries,
+                references.used_dentries,
+                references.others,
+                references.not_known
+            )
+        } else {
+            format!(
+                "{} final, {} evicted, the longest in {}",
+                self.final_puts,
+                self.evicted,
+                seconds(std::time::Duration::from_nanos(self.longest_ns))
+            )
+        };
+        format!(
+            "{}: {how}; rules: {}; facts: {}",
+            self.severity,
+            self.rules.join(", "),
+            self.facts.join(", ")
+        )
+    }
+}
