@@ -12,13 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::PHASES;
 use super::cluster::{Cluster, SOURCE};
-use super::work::Phase;
+use super::work::{Mounts, Phase};
 use crate::field::watch::Watch;
 use crate::guest_plan;
 use crate::progress::output_of;
 
 /// In memory.
 const BASE: &str = "/run/lastref-ceph";
+/// Each mount is a client of its own (`noshare`), and hands back capabilities that no open file
+/// wants after a second or two, not after a minute.
+const OPTIONS: &str = "name=admin,noshare,caps_wanted_delay_min=1,caps_wanted_delay_max=2";
 /// For the metadata server to come up.
 const MOUNT: Duration = Duration::from_mins(3);
 /// For one phase.
@@ -72,20 +75,20 @@ impl Plan {
 /// Carries out the plan, or one phase of it.
 pub fn run(options: &GuestCeph) -> Result<u8> {
     let plan: Plan = guest_plan::read(&options.plan)?;
-    let place = Path::new(BASE).join("mounted");
+    let mounts = Mounts {
+        here: Path::new(BASE).join("here"),
+        there: Path::new(BASE).join("there"),
+    };
     match options.phase {
-        Some(phase) => phase.run(
-            &place.join(phase.name()),
-            &Cluster::started(Path::new(BASE)),
-        )?,
-        None => run_all(&plan, &options.plan, &place)?,
+        Some(phase) => phase.run(&mounts, &Cluster::started(Path::new(BASE)))?,
+        None => run_all(&plan, &options.plan, &mounts)?,
     }
     Ok(0)
 }
 
-fn run_all(plan: &Plan, path: &Path, place: &Path) -> Result<()> {
+fn run_all(plan: &Plan, path: &Path, mounts: &Mounts) -> Result<()> {
     let mut results = Vec::new();
-    let ready = timed(None, || prepare(plan, place));
+    let ready = timed(None, || prepare(plan, mounts));
     let mut good = ready.problem.is_none();
     results.push(ready);
     note(plan, &results)?;
@@ -100,26 +103,28 @@ fn run_all(plan: &Plan, path: &Path, place: &Path) -> Result<()> {
         results.push(ran);
         note(plan, &results)?;
     }
-    if good {
-        let last = timed(None, || {
-            output_of(Command::new("umount").arg(place)).map(drop)
-        });
-        results.push(last);
-        note(plan, &results)?;
+    // Nothing is unmounted: the last phase leaves a flusher that hangs.
+    Ok(())
+}
+
+fn prepare(plan: &Plan, mounts: &Mounts) -> Result<()> {
+    Cluster::start(&plan.packages, Path::new(BASE)).context("there is no cluster")?;
+    output_of(Command::new("modprobe").arg("ceph"))?;
+    for place in [&mounts.here, &mounts.there] {
+        fs::create_dir_all(place)
+            .with_context(|| format!("{} cannot be created", place.display()))?;
+        mount(place)?;
     }
     Ok(())
 }
 
-fn prepare(plan: &Plan, place: &Path) -> Result<()> {
-    fs::create_dir_all(place).with_context(|| format!("{} cannot be created", place.display()))?;
-    Cluster::start(&plan.packages, Path::new(BASE)).context("there is no cluster")?;
-    output_of(Command::new("modprobe").arg("ceph"))?;
+fn mount(place: &Path) -> Result<()> {
     let start = Instant::now();
     loop {
         // Without Debian's helper: the kernel knows the address.
         let mounted = output_of(
             Command::new("mount")
-                .args(["-i", "-t", "ceph", "-o", "name=admin", SOURCE])
+                .args(["-i", "-t", "ceph", "-o", OPTIONS, SOURCE])
                 .arg(place),
         );
         match mounted {

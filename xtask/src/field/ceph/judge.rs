@@ -1,5 +1,4 @@
-//! Judging a phase: the put of written pages' reference was seen in the messenger's worker, by
-//! ordinary use with others left, and held up and shrunk as the last one.
+//! Judging a phase: the put of dirty pages' reference was seen where and as it must have been.
 
 use serde::Serialize;
 
@@ -11,10 +10,36 @@ use crate::field::report::{Context, References, Report, Site};
 use crate::lab::Severity;
 use crate::progress::seconds;
 
-/// In the chain of the put: the function that drops the reference of written pages, and the
-/// messenger's worker.
-const CHAIN: [&str; 2] = ["ceph_put_wrbuffer_cap_refs", "ceph_con_workfn"];
+/// What drops the reference that dirty pages hold (fs/ceph/caps.c).
+const PUT: &str = "ceph_put_wrbuffer_cap_refs";
+/// The rule about a put from inside writeback of its inode.
+const SELF_WAIT: &str = "writeback-self-wait";
+/// The rule about a put that only unused dentries keep from being the last.
+const ONE_SHRINK_AWAY: &str = "one-shrink-away";
 const SHOWN_FRAMES: usize = 8;
+
+/// How the put must have been seen.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// With other references left.
+    NotFinal,
+    /// With unused dentries' references left, where a last put would wait for itself.
+    OneShrinkAway,
+    /// As the last, and the eviction came to its end.
+    Evicted,
+    /// As the last, waiting for itself.
+    Deadlock,
+}
+
+/// What is to be seen in a phase: a function that calls the put, and how it went.
+fn wanted(phase: Phase) -> (&'static str, Wanted) {
+    match phase {
+        Phase::Ordinary => ("ceph_con_workfn", Wanted::NotFinal),
+        Phase::HeldUp => ("ceph_con_workfn", Wanted::Evicted),
+        Phase::Truncated => ("wb_workfn", Wanted::OneShrinkAway),
+        Phase::TruncatedShrunk => ("wb_workfn", Wanted::Deadlock),
+    }
+}
 
 /// What is to be said of one phase.
 #[derive(Debug, Serialize)]
@@ -42,13 +67,21 @@ struct Put {
     site: String,
     frames: Vec<String>,
     severity: Severity,
-    rules: Vec<String>,
+    rules: Vec<Rule>,
     facts: Vec<String>,
     final_puts: u64,
     evicted: u64,
     longest_ns: u64,
     non_final: u64,
     references: Option<References>,
+}
+
+/// A rule that matched, and how bad the put would be if it were the last, where it was not.
+#[derive(Debug, Serialize)]
+struct Rule {
+    name: String,
+    severity: Severity,
+    if_final: Option<Severity>,
 }
 
 /// Judges a phase; `report` is what `lastref` left of it, or why there is none.
@@ -83,7 +116,7 @@ pub fn judge(
     verdict.puts = report
         .contexts()
         .filter(|(site, _)| {
-            CHAIN
+            [PUT, wanted(phase).0]
                 .iter()
                 .all(|wanted| site.functions().any(|function| function == *wanted))
         })
@@ -102,15 +135,24 @@ impl Verdict {
     }
 
     fn check_puts(&mut self) {
-        let sum = |count: fn(&Put) -> u64| self.puts.iter().map(count).sum::<u64>();
-        let problem = match self.phase {
-            Phase::Ordinary => (sum(|put| put.non_final) == 0)
-                .then_some("the put was not seen with other references left"),
-            Phase::HeldUp => {
-                (sum(|put| put.evicted) == 0).then_some("the put was not seen to evict")
-            }
+        let (caller, how) = wanted(self.phase);
+        let (what, seen): (&str, fn(&Put) -> bool) = match how {
+            Wanted::NotFinal => ("not seen with other references left", |put| {
+                put.non_final > 0
+            }),
+            Wanted::OneShrinkAway => ("not seen one shrink away from waiting for itself", |put| {
+                put.has(ONE_SHRINK_AWAY, Severity::Latent)
+                    && put.would_be(SELF_WAIT, Severity::Unsafe)
+            }),
+            Wanted::Evicted => ("not seen to evict", |put| put.evicted > 0),
+            Wanted::Deadlock => ("not seen to wait for itself", |put| {
+                put.has(SELF_WAIT, Severity::Deadlock)
+            }),
         };
-        self.check("put", problem.map(String::from));
+        self.check(
+            "put",
+            (!self.puts.iter().any(seen)).then(|| format!("under {caller} it was {what}")),
+        );
     }
 
     fn check_losses(&mut self, report: &Report) {
@@ -178,9 +220,10 @@ impl Put {
             rules: context
                 .hazards
                 .iter()
-                .map(|hazard| match hazard.if_final {
-                    Some(severity) => format!("{} ({severity} if final)", hazard.rule),
-                    None => hazard.rule.clone(),
+                .map(|hazard| Rule {
+                    name: hazard.rule.clone(),
+                    severity: hazard.severity,
+                    if_final: hazard.if_final,
                 })
                 .collect(),
             facts: context.facts.yes.iter().cloned().collect(),
@@ -190,6 +233,20 @@ impl Put {
             non_final: context.counts.non_final,
             references: context.references.clone(),
         }
+    }
+
+    /// Whether a rule holds, at least so badly.
+    fn has(&self, name: &str, severity: Severity) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.name == name && rule.severity >= severity)
+    }
+
+    /// Whether a rule would hold, at least so badly, if the put were the last.
+    fn would_be(&self, name: &str, severity: Severity) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.name == name && rule.if_final.is_some_and(|worst| worst >= severity))
     }
 
     fn chain(&self) -> String {
@@ -208,7 +265,7 @@ impl Put {
             let counts: Vec<String> = references
                 .i_count
                 .iter()
-                .map(|seen| format!("{} × {}", seen.count, seen.at_least))
+                .map(|seen| format!("{} × {}", seen.at_least, seen.count))
                 .collect();
             format!(
                 "{} not final; i_count {}; the rest held by unused dentries alone {}, dentries in \
@@ -228,10 +285,18 @@ impl Put {
                 seconds(std::time::Duration::from_nanos(self.longest_ns))
             )
         };
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| match rule.if_final {
+                Some(severity) => format!("{} ({severity} if final)", rule.name),
+                None => rule.name.clone(),
+            })
+            .collect();
         format!(
             "{}: {how}; rules: {}; facts: {}",
             self.severity,
-            self.rules.join(", "),
+            rules.join(", "),
             self.facts.join(", ")
         )
     }

@@ -27,9 +27,11 @@ use crate::{guest_plan, kernels};
 /// What it goes by on the command line and in files.
 pub const NAME: &str = "ceph";
 /// Each phase, with the options that `lastref` has for it.
-const PHASES: [(Phase, &[&str]); 2] = [
+const PHASES: [(Phase, &[&str]); 4] = [
     (Phase::Ordinary, &["--level", "latent"]),
     (Phase::HeldUp, &["--level", "latent"]),
+    (Phase::Truncated, &["--level", "latent"]),
+    (Phase::TruncatedShrunk, &["--level", "latent"]),
 ];
 /// From boot to the end of the last phase, under emulation.
 const TIMEOUT: Duration = Duration::from_mins(12);

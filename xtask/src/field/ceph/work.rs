@@ -1,12 +1,14 @@
 //! What is done to CephFS while `lastref` watches.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
+use memmap2::MmapMut;
 use rustix::process::{Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +22,20 @@ const ROUNDS: u64 = 3;
 const FILES: u64 = 40;
 /// How many of them are renamed, and as many others unlinked.
 const CHANGED: u64 = 10;
+/// Files that another client truncates.
+const TRUNCATED: u64 = 4;
+/// Where a page of them is written.
+const MAPPED: usize = 32 << 10;
 /// For the metadata server to acknowledge what a client has flushed: it writes its journal first,
 /// under emulation.
 const ACKNOWLEDGED: Duration = Duration::from_secs(15);
+/// For the client to hand back what it no longer wants, see `super::inside::OPTIONS`, and for the
+/// metadata server to tell it of a truncation.
+const SETTLED: Duration = Duration::from_secs(10);
+/// For the flusher to come by.
+const FLUSHED: Duration = Duration::from_secs(15);
+/// The kernel's own settings of when dirty pages are written.
+const DIRTY: &str = "/proc/sys/vm";
 
 /// A part of the workload, watched on its own.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
@@ -33,6 +46,19 @@ pub enum Phase {
     /// The same writes, but with the data's store held up while the metadata server answers and
     /// the dentry cache is shrunk.
     HeldUp,
+    /// Mapped writes to files that another client has open as well and then truncates.
+    Truncated,
+    /// The same, and the dentry cache is shrunk before the flusher comes.
+    TruncatedShrunk,
+}
+
+/// Where the filesystem is mounted.
+#[derive(Debug)]
+pub struct Mounts {
+    /// By the client that is looked at.
+    pub here: PathBuf,
+    /// By another one.
+    pub there: PathBuf,
 }
 
 impl Phase {
@@ -41,15 +67,21 @@ impl Phase {
         match self {
             Self::Ordinary => "ordinary",
             Self::HeldUp => "held-up",
+            Self::Truncated => "truncated",
+            Self::TruncatedShrunk => "truncated-shrunk",
         }
     }
 
-    /// Does it in `place`, a directory of its own.
-    pub fn run(self, place: &Path, cluster: &Cluster) -> Result<()> {
-        fs::create_dir(place).context("the filesystem takes no directory")?;
+    /// Does it in a directory of its own.
+    pub fn run(self, mounts: &Mounts, cluster: &Cluster) -> Result<()> {
+        let place = mounts.here.join(self.name());
+        fs::create_dir(&place).context("the filesystem takes no directory")?;
+        let there = mounts.there.join(self.name());
         match self {
-            Self::Ordinary => ordinary(place),
-            Self::HeldUp => held_up(place, cluster),
+            Self::Ordinary => ordinary(&place),
+            Self::HeldUp => held_up(&place, cluster),
+            Self::Truncated => truncated(&place, &there, false),
+            Self::TruncatedShrunk => truncated(&place, &there, true),
         }
     }
 }
@@ -75,7 +107,7 @@ fn ordinary(place: &Path) -> Result<()> {
 fn held_up(place: &Path, cluster: &Cluster) -> Result<()> {
     let files: Vec<PathBuf> = (0..FILES).map(|n| place.join(n.to_string())).collect();
     write(&files)?;
-    let directory = fs::File::open(place).context("the directory cannot be opened")?;
+    let directory = File::open(place).context("the directory cannot be opened")?;
     let store = cluster.data_store()?;
     kill_process(store, Signal::STOP).context("the data's store cannot be stopped")?;
     thread::scope(|scope| {
@@ -90,6 +122,65 @@ fn held_up(place: &Path, cluster: &Cluster) -> Result<()> {
             .map_err(|_| anyhow!("syncfs has panicked"))?
             .context("the filesystem cannot be synced")
     })
+}
+
+/// Leaves dirty pages behind the end of files, in inodes that nobody here uses, to the flusher.
+///
+/// A client that shares a file with another one that writes may neither cache nor buffer. A page
+/// that is written by way of a mapping is dirty all the same (fs/ceph/addr.c,
+/// `ceph_page_mkwrite()` takes the buffer capability only if there is one). When the other client
+/// then truncates a file that is closed here, its size changes here, and its pages stay
+/// (fs/ceph/inode.c, `ceph_fill_file_size()`).
+fn truncated(here: &Path, there: &Path, shrink: bool) -> Result<()> {
+    // The flusher is not to come before all is ready.
+    write_pages_after(Duration::from_mins(10))?;
+    let names: Vec<String> = (0..TRUNCATED).map(|number| number.to_string()).collect();
+    let mut others = Vec::new();
+    for name in &names {
+        let ours = here.join(name);
+        fs::write(&ours, FILE).with_context(|| format!("{} cannot be written", ours.display()))?;
+        let ours = open(&ours)?;
+        ours.sync_all().context("a file cannot be synced")?;
+        let other = open(&there.join(name))?;
+        for file in [&ours, &other] {
+            file.write_all_at(b"shared", 0)
+                .context("a file that two clients share cannot be written")?;
+        }
+        // SAFETY: the file is not truncated before the mapping is gone, and no reference into the
+        // mapping is kept.
+        let mut mapping = unsafe { MmapMut::map_mut(&ours) }.context("a file cannot be mapped")?;
+        mapping[MAPPED] = 0;
+        others.push(other);
+    }
+    thread::sleep(SETTLED);
+    for other in &others {
+        other.set_len(0).context("a file cannot be truncated")?;
+    }
+    thread::sleep(SETTLED);
+    if shrink {
+        drop_caches(Caches::Dentries)?;
+    }
+    write_pages_after(Duration::from_secs(1))?;
+    thread::sleep(FLUSHED);
+    Ok(())
+}
+
+/// Has the flusher write pages that have been dirty for so long.
+fn write_pages_after(age: Duration) -> Result<()> {
+    for setting in ["dirty_expire_centisecs", "dirty_writeback_centisecs"] {
+        let path = Path::new(DIRTY).join(setting);
+        fs::write(&path, (age.as_millis() / 10).to_string())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("{} cannot be opened", path.display()))
 }
 
 /// Writes files and closes them; nothing waits for the data to be stored.
