@@ -49,7 +49,7 @@ struct Summary {
 }
 
 /// Runs the filesystems of these names on one kernel with a built `lastref`; if none is named, all
-/// of the table, which CephFS with its cluster is not in.
+/// of the table, which Ceph with its cluster is not in.
 ///
 /// Prints a line for each filesystem and each finding, and leaves `target/field/KERNEL.json`, with
 /// the reports themselves and the guest's console in `target/field/KERNEL/`.

@@ -1,4 +1,4 @@
-//! CephFS: a client and all daemons in one guest, and the put of written pages' reference in the
+//! Ceph: a client and all daemons in one guest, and the put of written pages' reference in the
 //! messenger's worker, which is the last one as soon as the dentry cache lets go.
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! What is done to CephFS while `lastref` watches.
+//! What is done to a Ceph filesystem while `lastref` watches.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
