@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::Severity;
@@ -29,6 +30,9 @@ pub struct Site {
     pub id: String,
     pub frames: Vec<Frame>,
     pub contexts: Vec<Context>,
+    /// Calls that were stuck at the end.
+    #[serde(default)]
+    pub stuck: Vec<IgnoredAny>,
 }
 
 /// One frame of it.

@@ -1,5 +1,7 @@
 //! Judging a phase: the put of dirty pages' reference was seen where and as it must have been.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::inside::Ran;
@@ -8,7 +10,6 @@ use crate::field::judge::{FATAL_LOSSES, Finding, findings};
 use crate::field::known::KnownFindings;
 use crate::field::report::{Context, References, Report, Site};
 use crate::lab::Severity;
-use crate::progress::seconds;
 
 /// What drops the reference that dirty pages hold (fs/ceph/caps.c).
 const PUT: &str = "ceph_put_wrbuffer_cap_refs";
@@ -37,7 +38,7 @@ fn wanted(phase: Phase) -> (&'static str, Wanted) {
         Phase::Ordinary => ("ceph_con_workfn", Wanted::NotFinal),
         Phase::HeldUp => ("ceph_con_workfn", Wanted::Evicted),
         Phase::Truncated => ("wb_workfn", Wanted::OneShrinkAway),
-        Phase::TruncatedShrunk => ("wb_workfn", Wanted::Deadlock),
+        Phase::TruncatedProvoked => ("wb_workfn", Wanted::Deadlock),
     }
 }
 
@@ -72,6 +73,8 @@ struct Put {
     final_puts: u64,
     evicted: u64,
     longest_ns: u64,
+    /// Calls at the site that were stuck at the end.
+    stuck: usize,
     non_final: u64,
     references: Option<References>,
 }
@@ -145,8 +148,8 @@ impl Verdict {
                     && put.would_be(SELF_WAIT, Severity::Unsafe)
             }),
             Wanted::Evicted => ("not seen to evict", |put| put.evicted > 0),
-            Wanted::Deadlock => ("not seen to wait for itself", |put| {
-                put.has(SELF_WAIT, Severity::Deadlock)
+            Wanted::Deadlock => ("not seen stuck, waiting for itself", |put| {
+                put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0
             }),
         };
         self.check(
@@ -230,6 +233,7 @@ impl Put {
             final_puts: context.counts.final_puts,
             evicted: context.counts.evicted,
             longest_ns: context.counts.eviction_longest_ns,
+            stuck: site.stuck.len(),
             non_final: context.counts.non_final,
             references: context.references.clone(),
         }
@@ -279,10 +283,11 @@ impl Put {
             )
         } else {
             format!(
-                "{} final, {} evicted, the longest in {}",
+                "{} final, {} evicted, {} stuck, the longest of the others {:.1?}",
                 self.final_puts,
                 self.evicted,
-                seconds(std::time::Duration::from_nanos(self.longest_ns))
+                self.stuck,
+                Duration::from_nanos(self.longest_ns)
             )
         };
         let rules: Vec<String> = self

@@ -29,9 +29,9 @@ pub const NAME: &str = "ceph";
 /// Each phase, with the options that `lastref` has for it.
 const PHASES: [(Phase, &[&str]); 4] = [
     (Phase::Ordinary, &["--level", "latent"]),
-    (Phase::HeldUp, &["--level", "latent"]),
+    (Phase::HeldUp, &["--provoke"]),
     (Phase::Truncated, &["--level", "latent"]),
-    (Phase::TruncatedShrunk, &["--level", "latent"]),
+    (Phase::TruncatedProvoked, &["--provoke"]),
 ];
 /// From boot to the end of the last phase, under emulation.
 const TIMEOUT: Duration = Duration::from_mins(12);

@@ -34,8 +34,12 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(15);
 const SETTLED: Duration = Duration::from_secs(10);
 /// For the flusher to come by.
 const FLUSHED: Duration = Duration::from_secs(15);
-/// The kernel's own settings of when dirty pages are written.
-const DIRTY: &str = "/proc/sys/vm";
+/// For a flusher that does not end to be called stuck by `lastref`, see `field::watch`, and for the
+/// kernel to say so itself.
+const STUCK: Duration = Duration::from_secs(45);
+const HUNG_TASK_SECONDS: u64 = 15;
+/// For the dentry cache to be shrunk once more, if it is shrunk at all.
+const SHRUNK: Duration = Duration::from_secs(5);
 
 /// A part of the workload, watched on its own.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
@@ -43,13 +47,13 @@ const DIRTY: &str = "/proc/sys/vm";
 pub enum Phase {
     /// Buffered writes, sync, dropped caches, rename, unlink: what any use of a filesystem is.
     Ordinary,
-    /// The same writes, but with the data's store held up while the metadata server answers and
-    /// the dentry cache is shrunk.
+    /// The same writes, but with the data's store held up while the metadata server answers; the
+    /// dentry cache is shrunk meanwhile.
     HeldUp,
     /// Mapped writes to files that another client has open as well and then truncates.
     Truncated,
-    /// The same, and the dentry cache is shrunk before the flusher comes.
-    TruncatedShrunk,
+    /// The same, while the dentry cache is shrunk.
+    TruncatedProvoked,
 }
 
 /// Where the filesystem is mounted.
@@ -68,7 +72,7 @@ impl Phase {
             Self::Ordinary => "ordinary",
             Self::HeldUp => "held-up",
             Self::Truncated => "truncated",
-            Self::TruncatedShrunk => "truncated-shrunk",
+            Self::TruncatedProvoked => "truncated-provoked",
         }
     }
 
@@ -80,8 +84,8 @@ impl Phase {
         match self {
             Self::Ordinary => ordinary(&place),
             Self::HeldUp => held_up(&place, cluster),
-            Self::Truncated => truncated(&place, &there, false),
-            Self::TruncatedShrunk => truncated(&place, &there, true),
+            Self::Truncated => truncated(&place, &there, FLUSHED),
+            Self::TruncatedProvoked => truncated(&place, &there, STUCK),
         }
     }
 }
@@ -115,9 +119,7 @@ fn held_up(place: &Path, cluster: &Cluster) -> Result<()> {
         // (fs/sync.c, sync_filesystem()).
         let sync = scope.spawn(|| rustix::fs::syncfs(&directory));
         thread::sleep(ACKNOWLEDGED);
-        let dropped = drop_caches(Caches::Dentries);
         kill_process(store, Signal::CONT).context("the data's store cannot be continued")?;
-        dropped?;
         sync.join()
             .map_err(|_| anyhow!("syncfs has panicked"))?
             .context("the filesystem cannot be synced")
@@ -131,7 +133,8 @@ fn held_up(place: &Path, cluster: &Cluster) -> Result<()> {
 /// `ceph_page_mkwrite()` takes the buffer capability only if there is one). When the other client
 /// then truncates a file that is closed here, its size changes here, and its pages stay
 /// (fs/ceph/inode.c, `ceph_fill_file_size()`).
-fn truncated(here: &Path, there: &Path, shrink: bool) -> Result<()> {
+fn truncated(here: &Path, there: &Path, flushed: Duration) -> Result<()> {
+    set("kernel/hung_task_timeout_secs", HUNG_TASK_SECONDS)?;
     // The flusher is not to come before all is ready.
     write_pages_after(Duration::from_mins(10))?;
     let names: Vec<String> = (0..TRUNCATED).map(|number| number.to_string()).collect();
@@ -157,22 +160,29 @@ fn truncated(here: &Path, there: &Path, shrink: bool) -> Result<()> {
         other.set_len(0).context("a file cannot be truncated")?;
     }
     thread::sleep(SETTLED);
-    if shrink {
-        drop_caches(Caches::Dentries)?;
+    // The dentries have lost their leases by the other client's doing, and Ceph drops such ones
+    // itself (fs/ceph/dir.c, ceph_trim_dentries()). Somebody looks at the files again.
+    for name in &names {
+        fs::metadata(here.join(name)).context("a file has vanished")?;
     }
+    thread::sleep(SHRUNK);
     write_pages_after(Duration::from_secs(1))?;
-    thread::sleep(FLUSHED);
+    thread::sleep(flushed);
     Ok(())
 }
 
 /// Has the flusher write pages that have been dirty for so long.
 fn write_pages_after(age: Duration) -> Result<()> {
-    for setting in ["dirty_expire_centisecs", "dirty_writeback_centisecs"] {
-        let path = Path::new(DIRTY).join(setting);
-        fs::write(&path, (age.as_millis() / 10).to_string())
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-    }
-    Ok(())
+    let centiseconds = age.as_secs() * 100;
+    set("vm/dirty_expire_centisecs", centiseconds)?;
+    set("vm/dirty_writeback_centisecs", centiseconds)
+}
+
+/// Sets one of the kernel's own settings.
+fn set(name: &str, value: u64) -> Result<()> {
+    let path = Path::new("/proc/sys").join(name);
+    fs::write(&path, value.to_string())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn open(path: &Path) -> Result<File> {
