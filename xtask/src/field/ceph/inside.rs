@@ -19,9 +19,11 @@ use crate::progress::output_of;
 
 /// In memory.
 const BASE: &str = "/run/lastref-ceph";
-/// Each mount is a client of its own (`noshare`), and hands back capabilities that no open file
-/// wants after a second or two, not after a minute.
-const OPTIONS: &str = "name=admin,noshare,caps_wanted_delay_min=1,caps_wanted_delay_max=2";
+/// Each mount is a client of its own.
+const OPTIONS: &str = "name=admin,noshare";
+/// The client that is looked at hands back capabilities that no open file wants after a second or
+/// two. The other one has a minute, as every client has by default: what it has open counts.
+const EAGER: &str = "caps_wanted_delay_min=1,caps_wanted_delay_max=2";
 /// For the metadata server to come up.
 const MOUNT: Duration = Duration::from_mins(3);
 /// For one phase.
@@ -110,21 +112,18 @@ fn run_all(plan: &Plan, path: &Path, mounts: &Mounts) -> Result<()> {
 fn prepare(plan: &Plan, mounts: &Mounts) -> Result<()> {
     Cluster::start(&plan.packages, Path::new(BASE)).context("there is no cluster")?;
     output_of(Command::new("modprobe").arg("ceph"))?;
-    for place in [&mounts.here, &mounts.there] {
-        fs::create_dir_all(place)
-            .with_context(|| format!("{} cannot be created", place.display()))?;
-        mount(place)?;
-    }
-    Ok(())
+    mount(&mounts.here, &format!("{OPTIONS},{EAGER}"))?;
+    mount(&mounts.there, OPTIONS)
 }
 
-fn mount(place: &Path) -> Result<()> {
+fn mount(place: &Path, options: &str) -> Result<()> {
+    fs::create_dir_all(place).with_context(|| format!("{} cannot be created", place.display()))?;
     let start = Instant::now();
     loop {
         // Without Debian's helper: the kernel knows the address.
         let mounted = output_of(
             Command::new("mount")
-                .args(["-i", "-t", "ceph", "-o", OPTIONS, SOURCE])
+                .args(["-i", "-t", "ceph", "-o", options, SOURCE])
                 .arg(place),
         );
         match mounted {

@@ -15,6 +15,8 @@ use crate::lab::Severity;
 const PUT: &str = "ceph_put_wrbuffer_cap_refs";
 /// The rule about a put from inside writeback of its inode.
 const SELF_WAIT: &str = "writeback-self-wait";
+/// The rule about a put by a worker that handles replies.
+const COMPLETION: &str = "completion-worker";
 /// The rule about a put that only unused dentries keep from being the last.
 const ONE_SHRINK_AWAY: &str = "one-shrink-away";
 const SHOWN_FRAMES: usize = 8;
@@ -22,10 +24,8 @@ const SHOWN_FRAMES: usize = 8;
 /// How the put must have been seen.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
-    /// With other references left.
-    NotFinal,
-    /// With unused dentries' references left, where a last put would wait for itself.
-    OneShrinkAway,
+    /// With unused dentries' references left, where a last put would be unsafe by this rule.
+    OneShrinkAway(&'static str),
     /// As the last, and the eviction came to its end.
     Evicted,
     /// As the last, waiting for itself.
@@ -35,9 +35,9 @@ enum Wanted {
 /// What is to be seen in a phase: a function that calls the put, and how it went.
 fn wanted(phase: Phase) -> (&'static str, Wanted) {
     match phase {
-        Phase::Ordinary => ("ceph_con_workfn", Wanted::NotFinal),
+        Phase::Ordinary => ("ceph_con_workfn", Wanted::OneShrinkAway(COMPLETION)),
         Phase::HeldUp => ("ceph_con_workfn", Wanted::Evicted),
-        Phase::Truncated => ("wb_workfn", Wanted::OneShrinkAway),
+        Phase::Truncated => ("wb_workfn", Wanted::OneShrinkAway(SELF_WAIT)),
         Phase::TruncatedProvoked => ("wb_workfn", Wanted::Deadlock),
     }
 }
@@ -139,22 +139,16 @@ impl Verdict {
 
     fn check_puts(&mut self) {
         let (caller, how) = wanted(self.phase);
-        let (what, seen): (&str, fn(&Put) -> bool) = match how {
-            Wanted::NotFinal => ("not seen with other references left", |put| {
-                put.non_final > 0
-            }),
-            Wanted::OneShrinkAway => ("not seen one shrink away from waiting for itself", |put| {
-                put.has(ONE_SHRINK_AWAY, Severity::Latent)
-                    && put.would_be(SELF_WAIT, Severity::Unsafe)
-            }),
-            Wanted::Evicted => ("not seen to evict", |put| put.evicted > 0),
-            Wanted::Deadlock => ("not seen stuck, waiting for itself", |put| {
-                put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0
-            }),
-        };
+        let seen = self.puts.iter().any(|put| match how {
+            Wanted::OneShrinkAway(rule) => {
+                put.has(ONE_SHRINK_AWAY, Severity::Latent) && put.would_be(rule, Severity::Unsafe)
+            }
+            Wanted::Evicted => put.evicted > 0,
+            Wanted::Deadlock => put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0,
+        });
         self.check(
             "put",
-            (!self.puts.iter().any(seen)).then(|| format!("under {caller} it was {what}")),
+            (!seen).then(|| format!("under {caller} it was not seen as {how:?}")),
         );
     }
 
