@@ -300,3 +300,81 @@ impl Put {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report with the put called by `caller`, in one context of these counts and hazards.
+    fn report(caller: &str, counts: &str, hazards: &str) -> Result<Report, String> {
+        serde_json::from_str(&format!(
+            r#"{{"losses": {{}}, "other_sites": [],
+                "totals": {{"final_puts": 1, "benign_final_puts": 0, "evictions": 1}},
+                "findings": [{{"id": "x", "stuck": [{{}}],
+                "frames": [{{"function": "ceph_put_wrbuffer_cap_refs"}},
+                           {{"function": "{caller}"}}],
+                "contexts": [{{"severity": "latent", "counts": {{"final_puts": 0, {counts}}},
+                    "facts": {{"yes": []}}, "example": {{"inode": {{"filesystem": "ceph"}}}},
+                    "hazards": [{hazards}]}}]}}]}}"#
+        ))
+        .map_err(|error| error.to_string())
+    }
+
+    fn failed(phase: Phase, report: &Result<Report, String>) -> Vec<&'static str> {
+        let ran = Ran::default();
+        judge("7.3", phase, Some(&ran), report, &KnownFindings::default())
+            .checks
+            .iter()
+            .filter(|check| check.problem.is_some())
+            .map(|check| check.what)
+            .collect()
+    }
+
+    const AWAY: &str = r#"{"rule": "one-shrink-away", "severity": "latent"}"#;
+
+    fn away(rule: &str) -> String {
+        format!(r#"{AWAY}, {{"rule": "{rule}", "severity": "latent", "if_final": "unsafe"}}"#)
+    }
+
+    #[test]
+    fn a_put_one_shrink_away_is_enough_with_the_rule_that_it_would_break() {
+        let good = report(
+            "ceph_con_workfn",
+            r#""non_final": 3"#,
+            &away("completion-worker"),
+        );
+        assert!(failed(Phase::Ordinary, &good).is_empty());
+        // Elsewhere, by another rule, or kept by more than dentries.
+        for (caller, hazards) in [
+            ("wb_workfn", away("completion-worker")),
+            ("ceph_con_workfn", away("writeback-self-wait")),
+            (
+                "ceph_con_workfn",
+                r#"{"rule": "completion-worker", "severity": "benign", "if_final": "unsafe"}"#
+                    .to_string(),
+            ),
+        ] {
+            let bad = report(caller, r#""non_final": 3"#, &hazards);
+            assert_eq!(failed(Phase::Ordinary, &bad), ["put"], "{caller} {hazards}");
+        }
+    }
+
+    #[test]
+    fn an_eviction_must_have_been_seen_and_a_deadlock_must_be_explained() {
+        let evicted =
+            |count: u64| report("ceph_con_workfn", &format!(r#""evicted": {count}"#), AWAY);
+        assert!(failed(Phase::HeldUp, &evicted(1)).is_empty());
+        assert_eq!(failed(Phase::HeldUp, &evicted(0)), ["put"]);
+
+        let stuck = report(
+            "wb_workfn",
+            r#""evicted": 1"#,
+            r#"{"rule": "writeback-self-wait", "severity": "deadlock"}"#,
+        );
+        assert_eq!(failed(Phase::TruncatedProvoked, &stuck), ["findings"]);
+        assert_eq!(
+            failed(Phase::Truncated, &Err("none".to_string())),
+            ["report"]
+        );
+    }
+}
