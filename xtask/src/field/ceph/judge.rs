@@ -13,6 +13,8 @@ use crate::lab::Severity;
 
 /// What drops the reference that dirty pages hold (fs/ceph/caps.c).
 const PUT: &str = "ceph_put_wrbuffer_cap_refs";
+/// What the kernel says of a task that hangs (`kernel/hung_task.c`).
+const HUNG: &str = "blocked for more than";
 /// The rule about a put from inside writeback of its inode.
 const SELF_WAIT: &str = "writeback-self-wait";
 /// The rule about a put by a worker that handles replies.
@@ -87,12 +89,14 @@ struct Rule {
     if_final: Option<Severity>,
 }
 
-/// Judges a phase; `report` is what `lastref` left of it, or why there is none.
+/// Judges a phase; `report` is what `lastref` left of it, or why there is none, and `console` what
+/// the kernel itself has said.
 pub fn judge(
     kernel: &str,
     phase: Phase,
     ran: Option<&Ran>,
     report: &Result<Report, String>,
+    console: &str,
     known: &KnownFindings,
 ) -> Verdict {
     let mut verdict = Verdict {
@@ -127,6 +131,12 @@ pub fn judge(
         .collect();
     verdict.findings = findings(kernel, report, known);
     verdict.check_puts();
+    if matches!(wanted(phase).1, Wanted::Deadlock) {
+        verdict.check(
+            "kernel",
+            (!console.contains(HUNG)).then(|| "it has no word of a hung task".to_string()),
+        );
+    }
     verdict.check_losses(report);
     verdict.check_findings();
     verdict
@@ -322,12 +332,20 @@ mod tests {
 
     fn failed(phase: Phase, report: &Result<Report, String>) -> Vec<&'static str> {
         let ran = Ran::default();
-        judge("7.3", phase, Some(&ran), report, &KnownFindings::default())
-            .checks
-            .iter()
-            .filter(|check| check.problem.is_some())
-            .map(|check| check.what)
-            .collect()
+        let console = "INFO: task kworker/u8:2:38 blocked for more than 15 seconds.";
+        judge(
+            "7.3",
+            phase,
+            Some(&ran),
+            report,
+            console,
+            &KnownFindings::default(),
+        )
+        .checks
+        .iter()
+        .filter(|check| check.problem.is_some())
+        .map(|check| check.what)
+        .collect()
     }
 
     const AWAY: &str = r#"{"rule": "one-shrink-away", "severity": "latent"}"#;

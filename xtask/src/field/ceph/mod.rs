@@ -119,7 +119,8 @@ fn verdict(
             serde_json::from_str(&text)
                 .map_err(|error| format!("the report cannot be understood: {error}"))
         });
-    judge::judge(kernel, phase, ran, &report, known)
+    let console = read_lossy(&plan.output.join("console"));
+    judge::judge(kernel, phase, ran, &report, &console, known)
 }
 
 impl Summary {
