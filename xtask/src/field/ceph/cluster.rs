@@ -80,7 +80,8 @@ impl Cluster {
         output_of(&mut programs.named("ceph-mds", "a")?)?;
         let mut commands = lines(&stores, |number, what| {
             format!(
-                "osd crush set-device-class {what} osd.{number}\n\
+                "osd crush add osd.{number} 1 root=default host=field\n\
+                 osd crush set-device-class {what} osd.{number}\n\
                  osd crush rule create-replicated {what} default osd {what}\n\
                  osd pool create {what} {PLACEMENT_GROUPS} {PLACEMENT_GROUPS} replicated {what}"
             )
@@ -197,6 +198,9 @@ fn identity(number: usize) -> String {
 }
 
 /// The configuration: nothing is authenticated, nothing is kept on a disk, nothing is replicated.
+///
+/// Stores do not find their places by themselves: one that has not heard of the cluster's identity
+/// when it asks for its place is refused, and ends.
 fn settings(packages: &Path, directory: &Path) -> Result<String> {
     let directory = directory.display();
     let mut text = format!(
@@ -225,6 +229,7 @@ osd_pool_default_min_size = 1
 osd_pool_default_pg_autoscale_mode = off
 mon_allow_pool_size_one = true
 osd_class_update_on_start = false
+osd_crush_update_on_start = false
 osd_heartbeat_grace = {PATIENCE_S}
 mds_beacon_grace = {PATIENCE_S}
 mon_data_avail_warn = 1
