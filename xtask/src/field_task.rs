@@ -18,7 +18,7 @@ pub struct Field {
     /// A built lastref, instead of building it
     #[arg(long, value_name = "PATH")]
     lastref: Option<PathBuf>,
-    /// Filesystems to run; all if none is named
+    /// Filesystems to run; if none is named, all but ceph, which brings a cluster
     filesystems: Vec<String>,
 }
 

@@ -1,5 +1,8 @@
-//! Debian packages that this machine needs, each with what for; only missing ones are installed.
+//! Debian packages that this machine needs, each with what for; only missing ones are installed, or
+//! unpacked elsewhere.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -60,6 +63,46 @@ pub fn install(context: &Context, packages: &[(&str, &str)]) -> Result<()> {
             &log,
         )
     })
+}
+
+/// Unpacks packages into `target`, with all that they need and this machine has not installed.
+/// Nothing is installed, so that no daemon starts.
+pub fn unpack(context: &Context, packages: &[&str], target: &Path) -> Result<()> {
+    let _lock = context.lock("packages")?;
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "apt resolves dependencies for root only: run this as root"
+    );
+    let archives = tempfile::Builder::new()
+        .prefix("download-")
+        .tempdir_in(&context.cache)
+        .with_context(|| format!("{} cannot be written", context.cache.display()))?;
+    let partial = archives.path().join("partial");
+    fs::create_dir(&partial).with_context(|| format!("{} cannot be created", partial.display()))?;
+    let log = context.cache.join("logs/packages.log");
+    run_logged("apt-get update", apt_get().arg("update"), &log)
+        .context("the machine's own package lists cannot be fetched")?;
+    run_logged(
+        &format!("download {}", packages.join(" ")),
+        apt_get()
+            .args(["install", "--yes", "--no-install-recommends"])
+            .arg("--download-only")
+            // The cache may lie where apt's own user cannot look.
+            .arg("-oAPT::Sandbox::User=root")
+            .arg(format!(
+                "-oDir::Cache::archives={}",
+                archives.path().display()
+            ))
+            .args(packages),
+        &log,
+    )?;
+    for entry in fs::read_dir(archives.path()).context("downloads cannot be listed")? {
+        let archive = entry.context("downloads cannot be listed")?.path();
+        if archive.extension().is_some_and(|kind| kind == "deb") {
+            output_of(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(target))?;
+        }
+    }
+    Ok(())
 }
 
 fn apt_get() -> Command {

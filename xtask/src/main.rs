@@ -69,6 +69,9 @@ enum Task {
     /// The part of `field` inside a guest
     #[command(hide = true)]
     GuestField(field::inside::GuestField),
+    /// The part of `field ceph` inside a guest
+    #[command(hide = true)]
+    GuestCeph(field::ceph::inside::GuestCeph),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +105,7 @@ fn run(task: Task) -> Result<u8> {
         Task::GuestLab(options) => lab::inside::run(&options),
         Task::GuestWitness(options) => lab::witness_inside::run(&options),
         Task::GuestField(options) => field::inside::run(&options),
+        Task::GuestCeph(options) => field::ceph::inside::run(&options),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, ensure};
 
+use super::ceph;
+
 /// One filesystem to watch.
 #[derive(Debug)]
 pub struct Filesystem {
@@ -184,17 +186,21 @@ pub const PACKAGES: [(&str, &str); 4] = [
 ];
 
 /// The filesystems of these names, in the order of the table; all if none is named.
-pub fn named(names: &[String]) -> Result<Vec<&'static Filesystem>> {
-    for name in names {
+pub fn named(names: &[impl AsRef<str>]) -> Result<Vec<&'static Filesystem>> {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    for name in &names {
         ensure!(
-            FILESYSTEMS.iter().any(|filesystem| filesystem.name == name),
-            "there is no filesystem {name}: there are {}",
-            FILESYSTEMS.map(|filesystem| filesystem.name).join(", ")
+            FILESYSTEMS
+                .iter()
+                .any(|filesystem| filesystem.name == *name),
+            "there is no filesystem {name}: there are {}, and {} for itself",
+            FILESYSTEMS.map(|filesystem| filesystem.name).join(", "),
+            ceph::NAME
         );
     }
     Ok(FILESYSTEMS
         .iter()
-        .filter(|filesystem| names.is_empty() || names.iter().any(|name| name == filesystem.name))
+        .filter(|filesystem| names.is_empty() || names.contains(&filesystem.name))
         .collect())
 }
 
@@ -211,14 +217,14 @@ mod tests {
             .map(|filesystem| filesystem.name)
             .collect();
         assert_eq!(found, ["ext4", "nfs"]);
-        assert_eq!(named(&[]).unwrap().len(), FILESYSTEMS.len());
+        assert_eq!(named(&names(&[])).unwrap().len(), FILESYSTEMS.len());
         let error = named(&names(&["ext5"])).unwrap_err().to_string();
         assert!(error.contains("ext4, xfs, btrfs"), "{error}");
     }
 
     #[test]
     fn what_lies_below_can_be_made() {
-        let lower = &named(&[LOWER.to_string()]).unwrap()[0];
+        let lower = &named(&[LOWER]).unwrap()[0];
         assert!(matches!(lower.backing, Backing::Loop { .. }));
     }
 }

@@ -1,29 +1,23 @@
 //! The guest's part: `lastref` runs one workload after the other, each on its filesystem.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::filesystems::{Backing, Filesystem, named};
 use super::nfs_server::Server;
 use super::plan::{Plan, Ran};
+use super::watch::Watch;
 use super::{memory, mounts, workload};
 use crate::guest_plan;
-use crate::progress::{output_of, read_lossy, tail};
+use crate::progress::{output_of, read_lossy};
 
 /// For one filesystem: under emulation, with another guest beside.
 const LIMIT: Duration = Duration::from_mins(5);
-/// For `lastref` to end after it was asked to.
-const STOP: Duration = Duration::from_secs(30);
-/// Under emulation slow is not stuck.
-const STUCK_AFTER: &str = "30s";
-const POLL: Duration = Duration::from_millis(100);
 
 /// Options of the hidden subcommand that runs inside the guest.
 #[derive(Debug, Args)]
@@ -69,7 +63,7 @@ fn run_all(plan: &Plan, path: &Path) -> Result<u8> {
             server.wait_for_grace();
         }
         let start = Instant::now();
-        let problems = watch(plan, path, filesystem.name)
+        let problems = watch_workload(plan, path, filesystem.name)
             .err()
             .map(|error| format!("{error:#}"));
         let result = &mut results[index];
@@ -101,7 +95,7 @@ fn note(plan: &Plan, results: &[Ran]) -> Result<()> {
 }
 
 fn run_workload(plan: &Plan, name: &str) -> Result<u8> {
-    let [filesystem] = named(&[name.to_string()])?[..] else {
+    let [filesystem] = named(&[name])?[..] else {
         bail!("there is no one filesystem {name}");
     };
     let done = workload::run(filesystem, &plan.shared, &plan.output);
@@ -112,69 +106,18 @@ fn run_workload(plan: &Plan, name: &str) -> Result<u8> {
 }
 
 /// Has `lastref` run the workload.
-fn watch(plan: &Plan, path: &Path, name: &str) -> Result<()> {
-    let log = plan.output.join(format!("{name}.log"));
-    let output =
-        File::create(&log).with_context(|| format!("{} cannot be created", log.display()))?;
-    let errors = output.try_clone().context("a file cannot be shared")?;
-    let program = std::env::current_exe().context("this program cannot be found")?;
-    let mut child = Command::new(&plan.lastref)
-        .args(["run", "--level", "final", "--attach", "auto", "--all"])
-        .args(["--stuck-after", STUCK_AFTER])
-        .arg("--output")
-        .arg(plan.report(name))
-        .arg("--")
-        .arg(program)
-        .arg("guest-field")
-        .arg(path)
-        .args(["--workload", name])
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .spawn()
-        .with_context(|| format!("{} cannot be started", plan.lastref.display()))?;
-    let ended = |status: Option<ExitStatus>| -> Result<bool> {
-        match status.map(|status| status.code()) {
-            None => Ok(false),
-            // No findings, findings, or an incomplete picture, which the report tells as well.
-            Some(Some(0 | 1 | 5)) => Ok(true),
-            Some(code) => bail!(
-                "lastref ended with {code:?}: {}",
-                tail(&read_lossy(&log), 20)
-            ),
-        }
-    };
-    if ended(wait(&mut child, LIMIT)?)? {
-        return Ok(());
+fn watch_workload(plan: &Plan, path: &Path, name: &str) -> Result<()> {
+    Watch {
+        lastref: &plan.lastref,
+        options: &["--level", "final"],
+        report: &plan.report(name),
+        log: &plan.output.join(format!("{name}.log")),
+        limit: LIMIT,
     }
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| anyhow!("lastref has no process id"))?;
-    kill_process(pid, Signal::INT).context("lastref cannot be interrupted")?;
-    let stopped = wait(&mut child, STOP)?.is_some();
-    // Nothing to be done if it is gone already.
-    let _ = child.kill();
-    bail!(
-        "the workload did not end in {} s{}",
-        LIMIT.as_secs(),
-        if stopped {
-            ""
-        } else {
-            ", nor did lastref when interrupted"
-        }
+    .run(
+        Command::new(std::env::current_exe().context("this program cannot be found")?)
+            .arg("guest-field")
+            .arg(path)
+            .args(["--workload", name]),
     )
-}
-
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().context("lastref cannot be waited for")? {
-            return Ok(Some(status));
-        }
-        if start.elapsed() > limit {
-            return Ok(None);
-        }
-        thread::sleep(POLL);
-    }
 }

@@ -11,7 +11,7 @@ use super::report::Report;
 use crate::lab::Severity;
 
 /// Losses that can hide a call or weaken a verdict.
-const FATAL_LOSSES: [&str; 5] = [
+pub const FATAL_LOSSES: [&str; 5] = [
     "sites_full",
     "stacks_full",
     "tasks_full",
@@ -56,6 +56,8 @@ pub struct Finding {
     pub filesystem: String,
     /// How many final puts.
     pub final_puts: u64,
+    /// How many puts that were not final.
+    pub non_final: u64,
     /// The chain, `iput`'s caller first.
     pub frames: Vec<String>,
     /// The note that explains it.
@@ -236,7 +238,7 @@ impl Verdict {
 }
 
 /// All findings of a report, one for each rule, site and filesystem.
-fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding> {
+pub fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding> {
     let mut all: BTreeMap<(String, String, String, Severity), Finding> = BTreeMap::new();
     for (site, context) in report.contexts() {
         for hazard in &context.hazards {
@@ -251,17 +253,18 @@ fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding
                 filesystem.to_string(),
                 hazard.severity,
             );
-            all.entry(key)
-                .or_insert_with(|| Finding {
-                    severity: hazard.severity,
-                    rule: hazard.rule.clone(),
-                    site: site.id.clone(),
-                    filesystem: filesystem.to_string(),
-                    final_puts: 0,
-                    frames: site.functions().map(str::to_string).collect(),
-                    explained: explained.map(|known| known.note.clone()),
-                })
-                .final_puts += context.counts.final_puts;
+            let finding = all.entry(key).or_insert_with(|| Finding {
+                severity: hazard.severity,
+                rule: hazard.rule.clone(),
+                site: site.id.clone(),
+                filesystem: filesystem.to_string(),
+                final_puts: 0,
+                non_final: 0,
+                frames: site.functions().map(str::to_string).collect(),
+                explained: explained.map(|known| known.note.clone()),
+            });
+            finding.final_puts += context.counts.final_puts;
+            finding.non_final += context.counts.non_final;
         }
     }
     let mut findings: Vec<Finding> = all.into_values().collect();
@@ -278,8 +281,13 @@ impl Finding {
         } else {
             ""
         };
+        let not_final = if self.non_final > 0 {
+            format!(" and {} × not final", self.non_final)
+        } else {
+            String::new()
+        };
         format!(
-            "{} {} on {}, {} × at {}: {}{more}; {}",
+            "{} {} on {}, {} ×{not_final} at {}: {}{more}; {}",
             self.severity,
             self.rule,
             self.filesystem,

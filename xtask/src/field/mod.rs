@@ -1,6 +1,7 @@
 //! Real filesystems on stock kernels: `lastref` watches while they are churned under memory
 //! pressure, and every finding must be an explained one.
 
+pub mod ceph;
 mod churn;
 mod filesystems;
 pub mod inside;
@@ -12,6 +13,7 @@ mod mounts;
 mod nfs_server;
 mod plan;
 mod report;
+mod watch;
 mod workload;
 
 use std::fs;
@@ -46,14 +48,35 @@ struct Summary {
     verdicts: Vec<Verdict>,
 }
 
-/// Runs the filesystems of these names, or all, on one kernel with a built `lastref`.
+/// Runs the filesystems of these names on one kernel with a built `lastref`; if none is named, all
+/// of the table, which Ceph with its cluster is not in.
 ///
 /// Prints a line for each filesystem and each finding, and leaves `target/field/KERNEL.json`, with
 /// the reports themselves and the guest's console in `target/field/KERNEL/`.
 pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) -> Result<Tally> {
+    let known = KnownFindings::read(&context.root.join(KNOWN))?;
+    let (clusters, names): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| *name == ceph::NAME);
+    let mut tally = Tally::default();
+    if !clusters.is_empty() {
+        tally.add(ceph::run(context, kernel, lastref, &known)?);
+    }
+    if clusters.is_empty() || !names.is_empty() {
+        tally.add(run_table(context, kernel, lastref, &names, &known)?);
+    }
+    Ok(tally)
+}
+
+/// Runs filesystems of the table, all if none is named.
+fn run_table(
+    context: &Context,
+    kernel: &str,
+    lastref: &Path,
+    names: &[&String],
+    known: &KnownFindings,
+) -> Result<Tally> {
     let start = Instant::now();
     let filesystems = filesystems::named(names)?;
-    let known = KnownFindings::read(&context.root.join(KNOWN))?;
     host_packages::install(context, &filesystems::PACKAGES)?;
     let output = fresh_directory(&context.target().join("field").join(kernel))?;
     let plan = Plan {
@@ -70,7 +93,7 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) ->
         problems: problem.into_iter().collect(),
         verdicts: filesystems
             .iter()
-            .map(|filesystem| verdict(kernel, filesystem, &plan, &results, &known))
+            .map(|filesystem| verdict(kernel, filesystem, &plan, &results, known))
             .collect(),
     };
     summary.print();

@@ -152,7 +152,7 @@ impl Mounted {
 }
 
 fn lower() -> Result<&'static Filesystem> {
-    named(&[LOWER.to_string()])?
+    named(&[LOWER])?
         .first()
         .copied()
         .ok_or_else(|| anyhow!("there is no {LOWER}"))

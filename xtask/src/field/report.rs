@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::Severity;
 
@@ -29,6 +30,9 @@ pub struct Site {
     pub id: String,
     pub frames: Vec<Frame>,
     pub contexts: Vec<Context>,
+    /// Calls that were stuck at the end.
+    #[serde(default)]
+    pub stuck: Vec<IgnoredAny>,
 }
 
 /// One frame of it.
@@ -43,8 +47,32 @@ pub struct Context {
     pub severity: Severity,
     pub hazards: Vec<Hazard>,
     pub counts: Counts,
+    /// Who held the other references, at puts that were not the last.
+    pub references: Option<References>,
     pub facts: FactSheet,
     pub example: Option<Example>,
+}
+
+/// Who held the other references at puts that were not the last, and how many there were.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct References {
+    /// Values of `i_count`, and how often each was seen.
+    pub i_count: Vec<ReferenceCount>,
+    /// Puts where unused dentries held all others.
+    pub unused_dentries: u64,
+    /// Puts where dentries held all others, some in use.
+    pub used_dentries: u64,
+    /// Puts where something else held others, too.
+    pub others: u64,
+    /// Puts of which it is not known.
+    pub not_known: u64,
+}
+
+/// A value of `i_count`, the last one of a report and all above.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ReferenceCount {
+    pub at_least: u32,
+    pub count: u64,
 }
 
 /// A rule that matched.
@@ -52,12 +80,21 @@ pub struct Context {
 pub struct Hazard {
     pub rule: String,
     pub severity: Severity,
+    /// How bad it would be if the put were the last, where it was not.
+    pub if_final: Option<Severity>,
 }
 
 /// Exact counts of calls.
 #[derive(Debug, Deserialize)]
 pub struct Counts {
     pub final_puts: u64,
+    #[serde(default)]
+    pub evicted: u64,
+    #[serde(default)]
+    pub eviction_longest_ns: u64,
+    /// Puts that found other references.
+    #[serde(default)]
+    pub non_final: u64,
 }
 
 /// Facts that are true.

@@ -163,13 +163,13 @@ impl Run {
 
 /// What `drop_caches` is to drop.
 #[derive(Clone, Copy, Debug)]
-enum Caches {
+pub enum Caches {
     Pages = 1,
     Dentries = 2,
     All = 3,
 }
 
-fn drop_caches(caches: Caches) -> Result<()> {
+pub fn drop_caches(caches: Caches) -> Result<()> {
     fs::write("/proc/sys/vm/drop_caches", format!("{}\n", caches as u8))
         .context("caches cannot be dropped")
 }

@@ -1,0 +1,398 @@
+//! Judging a phase: the put of dirty pages' reference was seen where and as it must have been.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::inside::Ran;
+use super::work::Phase;
+use crate::field::judge::{FATAL_LOSSES, Finding, findings};
+use crate::field::known::KnownFindings;
+use crate::field::report::{Context, References, Report, Site};
+use crate::lab::Severity;
+
+/// What drops the reference that dirty pages hold (fs/ceph/caps.c).
+const PUT: &str = "ceph_put_wrbuffer_cap_refs";
+/// What the kernel says of a task that hangs (`kernel/hung_task.c`).
+const HUNG: &str = "blocked for more than";
+/// The rule about a put from inside writeback of its inode.
+const SELF_WAIT: &str = "writeback-self-wait";
+/// The rule about a put by a worker that handles replies.
+const COMPLETION: &str = "completion-worker";
+/// The rule about a put that only unused dentries keep from being the last.
+const ONE_SHRINK_AWAY: &str = "one-shrink-away";
+const SHOWN_FRAMES: usize = 8;
+
+/// How the put must have been seen.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// With unused dentries' references left, where a last put would be unsafe by this rule.
+    OneShrinkAway(&'static str),
+    /// As the last, and the eviction came to its end.
+    Evicted,
+    /// As the last, waiting for itself.
+    Deadlock,
+}
+
+/// What is to be seen in a phase: a function that calls the put, and how it went.
+fn wanted(phase: Phase) -> (&'static str, Wanted) {
+    match phase {
+        Phase::Ordinary => ("ceph_con_workfn", Wanted::OneShrinkAway(COMPLETION)),
+        Phase::HeldUp => ("ceph_con_workfn", Wanted::Evicted),
+        Phase::Truncated => ("wb_workfn", Wanted::OneShrinkAway(SELF_WAIT)),
+        Phase::TruncatedProvoked => ("wb_workfn", Wanted::Deadlock),
+    }
+}
+
+/// What is to be said of one phase.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    phase: Phase,
+    /// Checks and what is wrong, if anything.
+    pub checks: Vec<Check>,
+    /// The put, once for each context that it was seen in.
+    puts: Vec<Put>,
+    findings: Vec<Finding>,
+    seconds: f64,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    what: &'static str,
+    /// What is wrong.
+    pub problem: Option<String>,
+}
+
+/// The put in one context.
+#[derive(Debug, Serialize)]
+struct Put {
+    site: String,
+    frames: Vec<String>,
+    severity: Severity,
+    rules: Vec<Rule>,
+    facts: Vec<String>,
+    final_puts: u64,
+    evicted: u64,
+    longest_ns: u64,
+    /// Calls at the site that were stuck at the end.
+    stuck: usize,
+    non_final: u64,
+    references: Option<References>,
+}
+
+/// A rule that matched, and how bad the put would be if it were the last, where it was not.
+#[derive(Debug, Serialize)]
+struct Rule {
+    name: String,
+    severity: Severity,
+    if_final: Option<Severity>,
+}
+
+/// Judges a phase; `report` is what `lastref` left of it, or why there is none, and `console` what
+/// the kernel itself has said.
+pub fn judge(
+    kernel: &str,
+    phase: Phase,
+    ran: Option<&Ran>,
+    report: &Result<Report, String>,
+    console: &str,
+    known: &KnownFindings,
+) -> Verdict {
+    let mut verdict = Verdict {
+        phase,
+        checks: Vec::new(),
+        puts: Vec::new(),
+        findings: Vec::new(),
+        seconds: ran.map_or(0.0, |ran| ran.seconds),
+    };
+    verdict.check(
+        "workload",
+        match ran {
+            Some(ran) => ran.problem.clone(),
+            None => Some("it was not come to".to_string()),
+        },
+    );
+    let report = match report {
+        Ok(report) => report,
+        Err(problem) => {
+            verdict.check("report", Some(problem.clone()));
+            return verdict;
+        }
+    };
+    verdict.puts = report
+        .contexts()
+        .filter(|(site, _)| {
+            [PUT, wanted(phase).0]
+                .iter()
+                .all(|wanted| site.functions().any(|function| function == *wanted))
+        })
+        .map(|(site, context)| Put::new(site, context))
+        .collect();
+    verdict.findings = findings(kernel, report, known);
+    verdict.check_puts();
+    if matches!(wanted(phase).1, Wanted::Deadlock) {
+        verdict.check(
+            "kernel",
+            (!console.contains(HUNG)).then(|| "it has no word of a hung task".to_string()),
+        );
+    }
+    verdict.check_losses(report);
+    verdict.check_findings();
+    verdict
+}
+
+impl Verdict {
+    fn check(&mut self, what: &'static str, problem: Option<String>) {
+        self.checks.push(Check { what, problem });
+    }
+
+    fn check_puts(&mut self) {
+        let (caller, how) = wanted(self.phase);
+        let seen = self.puts.iter().any(|put| match how {
+            Wanted::OneShrinkAway(rule) => {
+                put.has(ONE_SHRINK_AWAY, Severity::Latent) && put.would_be(rule, Severity::Unsafe)
+            }
+            Wanted::Evicted => put.evicted > 0,
+            Wanted::Deadlock => put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0,
+        });
+        self.check(
+            "put",
+            (!seen).then(|| format!("under {caller} it was not seen as {how:?}")),
+        );
+    }
+
+    fn check_losses(&mut self, report: &Report) {
+        let problems: Vec<String> = report
+            .losses
+            .iter()
+            .filter(|(name, _)| FATAL_LOSSES.contains(&name.as_str()))
+            .filter_map(|(name, count)| Some((name, (*count)?)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        self.check(
+            "losses",
+            (!problems.is_empty()).then(|| problems.join("; ")),
+        );
+    }
+
+    fn check_findings(&mut self) {
+        let problems: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity >= Severity::Unsafe && finding.explained.is_none())
+            .map(Finding::describe)
+            .collect();
+        self.check(
+            "findings",
+            (!problems.is_empty()).then(|| problems.join("; ")),
+        );
+    }
+
+    /// For people.
+    pub fn print(&self, kernel: &str) {
+        let bad = self.checks.iter().any(|check| check.problem.is_some());
+        println!(
+            "  {} {kernel} ceph, {}; {:.0} s",
+            if bad { "FAIL" } else { "ok  " },
+            self.phase.name(),
+            self.seconds
+        );
+        for check in &self.checks {
+            if let Some(problem) = &check.problem {
+                println!("         {}: {problem}", check.what);
+            }
+        }
+        let mut shown = None;
+        for put in &self.puts {
+            if shown != Some(&put.site) {
+                println!("         site {}: {}", put.site, put.chain());
+                shown = Some(&put.site);
+            }
+            println!("           {}", put.describe());
+        }
+        for finding in &self.findings {
+            println!("         {}", finding.describe());
+        }
+    }
+}
+
+impl Put {
+    fn new(site: &Site, context: &Context) -> Self {
+        Self {
+            site: site.id.clone(),
+            frames: site.functions().map(str::to_string).collect(),
+            severity: context.severity,
+            rules: context
+                .hazards
+                .iter()
+                .map(|hazard| Rule {
+                    name: hazard.rule.clone(),
+                    severity: hazard.severity,
+                    if_final: hazard.if_final,
+                })
+                .collect(),
+            facts: context.facts.yes.iter().cloned().collect(),
+            final_puts: context.counts.final_puts,
+            evicted: context.counts.evicted,
+            longest_ns: context.counts.eviction_longest_ns,
+            stuck: site.stuck.len(),
+            non_final: context.counts.non_final,
+            references: context.references.clone(),
+        }
+    }
+
+    /// Whether a rule holds, at least so badly.
+    fn has(&self, name: &str, severity: Severity) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.name == name && rule.severity >= severity)
+    }
+
+    /// Whether a rule would hold, at least so badly, if the put were the last.
+    fn would_be(&self, name: &str, severity: Severity) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.name == name && rule.if_final.is_some_and(|worst| worst >= severity))
+    }
+
+    fn chain(&self) -> String {
+        let shown = self.frames.len().min(SHOWN_FRAMES);
+        let more = if self.frames.len() > shown {
+            " < …"
+        } else {
+            ""
+        };
+        format!("{}{more}", self.frames[..shown].join(" < "))
+    }
+
+    fn describe(&self) -> String {
+        let how = if self.non_final > 0 {
+            let references = self.references.clone().unwrap_or_default();
+            let counts: Vec<String> = references
+                .i_count
+                .iter()
+                .map(|seen| format!("{} × {}", seen.at_least, seen.count))
+                .collect();
+            format!(
+                "{} not final; i_count {}; the rest held by unused dentries alone {}, dentries in \
+                 use {}, something else, too {}, not known {}",
+                self.non_final,
+                counts.join(", "),
+                references.unused_dentries,
+                references.used_dentries,
+                references.others,
+                references.not_known
+            )
+        } else {
+            format!(
+                "{} final, {} evicted, {} stuck, the longest of the others {:.1?}",
+                self.final_puts,
+                self.evicted,
+                self.stuck,
+                Duration::from_nanos(self.longest_ns)
+            )
+        };
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| match rule.if_final {
+                Some(severity) => format!("{} ({severity} if final)", rule.name),
+                None => rule.name.clone(),
+            })
+            .collect();
+        format!(
+            "{}: {how}; rules: {}; facts: {}",
+            self.severity,
+            rules.join(", "),
+            self.facts.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report with the put called by `caller`, in one context of these counts and hazards.
+    fn report(caller: &str, counts: &str, hazards: &str) -> Result<Report, String> {
+        serde_json::from_str(&format!(
+            r#"{{"losses": {{}}, "other_sites": [],
+                "totals": {{"final_puts": 1, "benign_final_puts": 0, "evictions": 1}},
+                "findings": [{{"id": "x", "stuck": [{{}}],
+                "frames": [{{"function": "ceph_put_wrbuffer_cap_refs"}},
+                           {{"function": "{caller}"}}],
+                "contexts": [{{"severity": "latent", "counts": {{"final_puts": 0, {counts}}},
+                    "facts": {{"yes": []}}, "example": {{"inode": {{"filesystem": "ceph"}}}},
+                    "hazards": [{hazards}]}}]}}]}}"#
+        ))
+        .map_err(|error| error.to_string())
+    }
+
+    fn failed(phase: Phase, report: &Result<Report, String>) -> Vec<&'static str> {
+        let ran = Ran::default();
+        let console = "INFO: task kworker/u8:2:38 blocked for more than 15 seconds.";
+        judge(
+            "7.3",
+            phase,
+            Some(&ran),
+            report,
+            console,
+            &KnownFindings::default(),
+        )
+        .checks
+        .iter()
+        .filter(|check| check.problem.is_some())
+        .map(|check| check.what)
+        .collect()
+    }
+
+    const AWAY: &str = r#"{"rule": "one-shrink-away", "severity": "latent"}"#;
+
+    fn away(rule: &str) -> String {
+        format!(r#"{AWAY}, {{"rule": "{rule}", "severity": "latent", "if_final": "unsafe"}}"#)
+    }
+
+    #[test]
+    fn a_put_one_shrink_away_is_enough_with_the_rule_that_it_would_break() {
+        let good = report(
+            "ceph_con_workfn",
+            r#""non_final": 3"#,
+            &away("completion-worker"),
+        );
+        assert!(failed(Phase::Ordinary, &good).is_empty());
+        // Elsewhere, by another rule, or kept by more than dentries.
+        for (caller, hazards) in [
+            ("wb_workfn", away("completion-worker")),
+            ("ceph_con_workfn", away("writeback-self-wait")),
+            (
+                "ceph_con_workfn",
+                r#"{"rule": "completion-worker", "severity": "benign", "if_final": "unsafe"}"#
+                    .to_string(),
+            ),
+        ] {
+            let bad = report(caller, r#""non_final": 3"#, &hazards);
+            assert_eq!(failed(Phase::Ordinary, &bad), ["put"], "{caller} {hazards}");
+        }
+    }
+
+    #[test]
+    fn an_eviction_must_have_been_seen_and_a_deadlock_must_be_explained() {
+        let evicted =
+            |count: u64| report("ceph_con_workfn", &format!(r#""evicted": {count}"#), AWAY);
+        assert!(failed(Phase::HeldUp, &evicted(1)).is_empty());
+        assert_eq!(failed(Phase::HeldUp, &evicted(0)), ["put"]);
+
+        let stuck = report(
+            "wb_workfn",
+            r#""evicted": 1"#,
+            r#"{"rule": "writeback-self-wait", "severity": "deadlock"}"#,
+        );
+        assert_eq!(failed(Phase::TruncatedProvoked, &stuck), ["findings"]);
+        assert_eq!(
+            failed(Phase::Truncated, &Err("none".to_string())),
+            ["report"]
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! Ceph: a client and all daemons in one guest, and the put of written pages' reference in the
+//! messenger's worker, which is the last one as soon as the dentry cache lets go.
+
+mod cluster;
+pub mod inside;
+mod judge;
+mod packages;
+mod work;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use self::inside::{Plan, Ran};
+use self::judge::Verdict;
+use self::work::Phase;
+use super::known::KnownFindings;
+use crate::context::{Context, fresh_directory};
+use crate::guest::Outcome;
+use crate::progress::{elapsed, read_lossy};
+use crate::tally::Tally;
+use crate::{guest_plan, kernels};
+
+/// What it goes by on the command line and in files.
+pub const NAME: &str = "ceph";
+/// Each phase, with the options that `lastref` has for it.
+const PHASES: [(Phase, &[&str]); 4] = [
+    (Phase::Ordinary, &["--level", "latent"]),
+    (Phase::HeldUp, &["--provoke"]),
+    (Phase::Truncated, &["--level", "latent"]),
+    (Phase::TruncatedProvoked, &["--provoke"]),
+];
+/// From boot to the end of the last phase, under emulation.
+const TIMEOUT: Duration = Duration::from_mins(12);
+/// The daemons, with their data, beside all that a guest has anyway.
+const MEMORY: &str = "4G";
+
+/// All that was found on one kernel.
+#[derive(Debug, Serialize)]
+struct Summary {
+    kernel: String,
+    problems: Vec<String>,
+    verdicts: Vec<Verdict>,
+}
+
+/// Runs it on one kernel with a built `lastref`.
+///
+/// Prints a line for each phase and each context of the put, and leaves
+/// `target/field/KERNEL-ceph.json`, with reports and the guest's console in
+/// `target/field/KERNEL-ceph/`.
+pub fn run(
+    context: &Context,
+    kernel: &str,
+    lastref: &Path,
+    known: &KnownFindings,
+) -> Result<Tally> {
+    let start = Instant::now();
+    let name = format!("{kernel}-{NAME}");
+    let plan = Plan {
+        lastref: fs::canonicalize(lastref)
+            .with_context(|| format!("{} is not there", lastref.display()))?,
+        packages: packages::unpacked(context)?,
+        output: fresh_directory(&context.target().join("field").join(&name))?,
+    };
+    let mut problems: Vec<String> = run_guest(context, kernel, &plan)?.into_iter().collect();
+    let results: Vec<Ran> = serde_json::from_str(&read_lossy(&plan.results())).unwrap_or_default();
+    problems.extend(
+        results
+            .iter()
+            .filter(|ran| ran.phase.is_none())
+            .filter_map(|ran| ran.problem.clone()),
+    );
+    let summary = Summary {
+        kernel: kernel.to_string(),
+        problems,
+        verdicts: PHASES
+            .iter()
+            .map(|(phase, _)| verdict(kernel, *phase, &plan, &results, known))
+            .collect(),
+    };
+    summary.print();
+    let path = plan.output.with_added_extension("json");
+    fs::write(&path, serde_json::to_string_pretty(&summary)?)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("{NAME} on {kernel}: {}; {}", elapsed(start), path.display());
+    Ok(summary.tally())
+}
+
+/// Runs all in one guest; what became of it, if that is a problem.
+fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String>> {
+    let kernel = kernels::named(context, name)?;
+    let result = guest_plan::guest(context, &kernel, "guest-ceph", plan, &plan.output)?
+        .timeout(TIMEOUT)
+        .memory(MEMORY)
+        .run()?;
+    let log = plan.output.join("guest.log");
+    fs::write(&log, format!("{}{}", result.stdout, result.stderr))
+        .with_context(|| format!("{} cannot be written", log.display()))?;
+    Ok(match result.outcome {
+        Outcome::Exited(0) => None,
+        _ => Some(result.describe()),
+    })
+}
+
+fn verdict(
+    kernel: &str,
+    phase: Phase,
+    plan: &Plan,
+    results: &[Ran],
+    known: &KnownFindings,
+) -> Verdict {
+    let ran = results.iter().find(|ran| ran.phase == Some(phase));
+    let report = fs::read_to_string(plan.report(phase))
+        .map_err(|error| format!("there is no report: {error}"))
+        .and_then(|text| {
+            serde_json::from_str(&text)
+                .map_err(|error| format!("the report cannot be understood: {error}"))
+        });
+    let console = read_lossy(&plan.output.join("console"));
+    judge::judge(kernel, phase, ran, &report, &console, known)
+}
+
+impl Summary {
+    fn tally(&self) -> Tally {
+        let count = |good: bool| {
+            let checks = self.verdicts.iter().flat_map(|verdict| &verdict.checks);
+            let count = checks.filter(|check| check.problem.is_none() == good);
+            u64::try_from(count.count()).unwrap_or(u64::MAX)
+        };
+        Tally {
+            passed: count(true),
+            failed: count(false) + u64::try_from(self.problems.len()).unwrap_or(u64::MAX),
+            skipped: 0,
+        }
+    }
+
+    fn print(&self) {
+        for verdict in &self.verdicts {
+            verdict.print(&self.kernel);
+        }
+        for problem in &self.problems {
+            println!("  FAIL {}: {problem}", self.kernel);
+        }
+    }
+}
