@@ -1,4 +1,4 @@
-//! Children as process groups of their own: ended as a whole, also when we are told to end.
+//! Children, most as process groups of their own: ended as a whole, also when we are told to end.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, kill_process, kill_process_group, test_kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -69,6 +69,12 @@ impl Drop for Group {
 
 fn groups() -> MutexGuard<'static, BTreeMap<u32, Signal>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks a child that has not been waited for to end, as a user does.
+pub fn interrupt(child: &Child) -> io::Result<()> {
+    let pid = pid(child.id()).ok_or(io::ErrorKind::NotFound)?;
+    Ok(kill_process(pid, Signal::INT)?)
 }
 
 fn pid(group: u32) -> Option<Pid> {

@@ -13,6 +13,7 @@ mod mounts;
 mod nfs_server;
 mod plan;
 mod report;
+mod results;
 mod watch;
 mod workload;
 
@@ -28,7 +29,6 @@ use self::judge::{Figures, Verdict};
 use self::known::KnownFindings;
 use self::plan::{Plan, Ran};
 use crate::context::{Context, fresh_directory};
-use crate::guest::Outcome;
 use crate::guest_plan;
 use crate::progress::{elapsed, read_lossy};
 use crate::tally::Tally;
@@ -97,9 +97,7 @@ fn run_table(
             .collect(),
     };
     summary.print();
-    let path = plan.output.with_added_extension("json");
-    fs::write(&path, serde_json::to_string_pretty(&summary)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
+    let path = results::keep(&summary, &plan.output)?;
     println!(
         "filesystems on {kernel}: {}; {}",
         elapsed(start),
@@ -111,17 +109,10 @@ fn run_table(
 /// Runs all in one guest; what became of it, if that is a problem.
 fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String>> {
     let kernel = kernels::named(context, name)?;
-    let result = guest_plan::guest(context, &kernel, "guest-field", plan, &plan.output)?
+    let guest = guest_plan::guest(context, &kernel, "guest-field", plan, &plan.output)?
         .timeout(TIMEOUT)
-        .writable(&plan.shared)
-        .run()?;
-    let log = plan.output.join("guest.log");
-    fs::write(&log, format!("{}{}", result.stdout, result.stderr))
-        .with_context(|| format!("{} cannot be written", log.display()))?;
-    Ok(match result.outcome {
-        Outcome::Exited(0) => None,
-        _ => Some(result.describe()),
-    })
+        .writable(&plan.shared);
+    results::run(&guest, &plan.output)
 }
 
 fn verdict(
@@ -136,12 +127,7 @@ fn verdict(
         .iter()
         .find(|ran| ran.name == filesystem.name)
         .unwrap_or(&nothing);
-    let report = fs::read_to_string(plan.report(filesystem.name))
-        .map_err(|error| format!("there is no report: {error}"))
-        .and_then(|text| {
-            serde_json::from_str(&text)
-                .map_err(|error| format!("the report cannot be understood: {error}"))
-        });
+    let report = results::report(&plan.report(filesystem.name));
     judge::judge(kernel, filesystem, ran, &report, known)
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
-use crate::lab::Severity;
+use crate::lab::{References, Severity};
 
 /// A report.
 #[derive(Debug, Default, Deserialize)]
@@ -51,28 +51,6 @@ pub struct Context {
     pub references: Option<References>,
     pub facts: FactSheet,
     pub example: Option<Example>,
-}
-
-/// Who held the other references at puts that were not the last, and how many there were.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct References {
-    /// Values of `i_count`, and how often each was seen.
-    pub i_count: Vec<ReferenceCount>,
-    /// Puts where unused dentries held all others.
-    pub unused_dentries: u64,
-    /// Puts where dentries held all others, some in use.
-    pub used_dentries: u64,
-    /// Puts where something else held others, too.
-    pub others: u64,
-    /// Puts of which it is not known.
-    pub not_known: u64,
-}
-
-/// A value of `i_count`, the last one of a report and all above.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct ReferenceCount {
-    pub at_least: u32,
-    pub count: u64,
 }
 
 /// A rule that matched.

@@ -6,9 +6,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, Result, bail};
 
+use crate::children;
 use crate::progress::{read_lossy, tail};
 
 /// For `lastref` to end after it was asked to.
@@ -55,11 +55,7 @@ impl Watch<'_> {
         if self.ended(wait(&mut child, self.limit)?)? {
             return Ok(());
         }
-        let pid = i32::try_from(child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or_else(|| anyhow!("lastref has no process id"))?;
-        kill_process(pid, Signal::INT).context("lastref cannot be interrupted")?;
+        children::interrupt(&child).context("lastref cannot be interrupted")?;
         let stopped = wait(&mut child, STOP)?.is_some();
         // Nothing to be done if it is gone already.
         let _ = child.kill();

@@ -7,16 +7,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::frames;
 use super::session::{Plan, PlannedSession, SessionResult};
 use super::step::{CONTROL, Failure, Surroundings, load_module, set_patience, trigger};
-use crate::guest_plan;
 use crate::progress::{output_of, read_lossy, tail};
+use crate::{children, guest_plan};
 
 /// Everything takes long under emulation, with other guests beside.
 const READY: Duration = Duration::from_mins(3);
@@ -256,12 +255,8 @@ impl Watcher {
 
     /// Ends it as a user would, and waits for its report.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or_else(|| anyhow!("lastref has no process id"))?;
         if self.status()?.is_none() {
-            kill_process(pid, Signal::INT).context("lastref cannot be interrupted")?;
+            children::interrupt(&self.child).context("lastref cannot be interrupted")?;
         }
         let start = Instant::now();
         loop {

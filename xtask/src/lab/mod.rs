@@ -15,6 +15,7 @@ mod verdict;
 pub mod witness;
 pub mod witness_inside;
 
+pub use self::report::References;
 pub use self::scenarios::Severity;
 
 use std::collections::BTreeSet;

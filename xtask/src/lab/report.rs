@@ -137,7 +137,7 @@ pub struct Counts {
 }
 
 /// The references that were left by puts that were not final.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct References {
     /// How many puts found an `i_count`, least first.
     pub i_count: Vec<CountBucket>,
@@ -148,7 +148,7 @@ pub struct References {
 }
 
 /// Puts that found an `i_count`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct CountBucket {
     pub at_least: u64,
     pub count: u64,

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::inside::Ran;
 use super::work::Phase;
-use crate::field::judge::{FATAL_LOSSES, Finding, findings};
+use crate::field::judge::{Check, FATAL_LOSSES, Finding, findings};
 use crate::field::known::KnownFindings;
-use crate::field::report::{Context, References, Report, Site};
-use crate::lab::Severity;
+use crate::field::report::{Context, Report, Site};
+use crate::lab::{References, Severity};
 
 /// What drops the reference that dirty pages hold (fs/ceph/caps.c).
 const PUT: &str = "ceph_put_wrbuffer_cap_refs";
@@ -54,14 +54,6 @@ pub struct Verdict {
     puts: Vec<Put>,
     findings: Vec<Finding>,
     seconds: f64,
-}
-
-/// One check.
-#[derive(Debug, Serialize)]
-pub struct Check {
-    what: &'static str,
-    /// What is wrong.
-    pub problem: Option<String>,
 }
 
 /// The put in one context.

@@ -18,8 +18,8 @@ use self::inside::{Plan, Ran};
 use self::judge::Verdict;
 use self::work::Phase;
 use super::known::KnownFindings;
+use super::results;
 use crate::context::{Context, fresh_directory};
-use crate::guest::Outcome;
 use crate::progress::{elapsed, read_lossy};
 use crate::tally::Tally;
 use crate::{guest_plan, kernels};
@@ -82,9 +82,7 @@ pub fn run(
             .collect(),
     };
     summary.print();
-    let path = plan.output.with_added_extension("json");
-    fs::write(&path, serde_json::to_string_pretty(&summary)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
+    let path = results::keep(&summary, &plan.output)?;
     println!("{NAME} on {kernel}: {}; {}", elapsed(start), path.display());
     Ok(summary.tally())
 }
@@ -92,17 +90,10 @@ pub fn run(
 /// Runs all in one guest; what became of it, if that is a problem.
 fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String>> {
     let kernel = kernels::named(context, name)?;
-    let result = guest_plan::guest(context, &kernel, "guest-ceph", plan, &plan.output)?
+    let guest = guest_plan::guest(context, &kernel, "guest-ceph", plan, &plan.output)?
         .timeout(TIMEOUT)
-        .memory(MEMORY)
-        .run()?;
-    let log = plan.output.join("guest.log");
-    fs::write(&log, format!("{}{}", result.stdout, result.stderr))
-        .with_context(|| format!("{} cannot be written", log.display()))?;
-    Ok(match result.outcome {
-        Outcome::Exited(0) => None,
-        _ => Some(result.describe()),
-    })
+        .memory(MEMORY);
+    results::run(&guest, &plan.output)
 }
 
 fn verdict(
@@ -113,12 +104,7 @@ fn verdict(
     known: &KnownFindings,
 ) -> Verdict {
     let ran = results.iter().find(|ran| ran.phase == Some(phase));
-    let report = fs::read_to_string(plan.report(phase))
-        .map_err(|error| format!("there is no report: {error}"))
-        .and_then(|text| {
-            serde_json::from_str(&text)
-                .map_err(|error| format!("the report cannot be understood: {error}"))
-        });
+    let report = results::report(&plan.report(phase));
     let console = read_lossy(&plan.output.join("console"));
     judge::judge(kernel, phase, ran, &report, &console, known)
 }
