@@ -291,6 +291,7 @@ impl ObserveArgs {
         };
         Ok(SessionOptions {
             baseline,
+            provokes,
             level: self.level.unwrap_or(default),
             attach: self.attach,
             filesystems: self.fs.clone(),
