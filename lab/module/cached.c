@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Inodes that the dentry cache holds, alone or with others, as those of files that were closed. */
+#include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/module.h>
+#include <linux/mount.h>
 
 #include "lab.h"
 
@@ -41,18 +44,19 @@ static void lab_unhash(struct inode *inode)
 static int lab_add_holders(struct lab_cached *cached, const struct lab_holders *holders)
 {
 	struct inode *inode = cached->inode;
-	struct dentry *dentry;
+	struct path path = { .mnt = cached->mnt };
 	unsigned int i;
 
 	for (i = 0; i < holders->names; i++) {
-		dentry = lab_add_name(inode->i_sb, inode);
-		if (!dentry)
+		path.dentry = lab_add_name(inode->i_sb, inode);
+		if (!path.dentry)
 			return -ENOMEM;
-		if (holders->open && !cached->in_use)
-			cached->in_use = dentry;
-		else
-			dput(dentry);
+		if (path.mnt)
+			cached->file = dentry_open(&path, O_RDONLY, current_cred());
+		dput(path.dentry);
 	}
+	if (IS_ERR(cached->file))
+		return PTR_ERR(cached->file);
 	if (holders->negative)
 		dput(lab_add_name(inode->i_sb, NULL));
 	if (holders->unhashed)
@@ -69,7 +73,7 @@ static int lab_add_holders(struct lab_cached *cached, const struct lab_holders *
 static int lab_wait_for_shrinker(const struct lab_cached *cached)
 {
 	unsigned long give_up = jiffies + msecs_to_jiffies(READ_ONCE(patience_ms));
-	int left = 1 + !!cached->in_use + cached->other;
+	int left = 1 + !!cached->file + cached->other;
 
 	if (!READ_ONCE(patience_ms))
 		return 0;
@@ -87,6 +91,13 @@ int lab_cache(struct lab_cached *cached, struct super_block *sb,
 	int error = -ENOMEM;
 
 	memset(cached, 0, sizeof(*cached));
+	if (holders.open) {
+		/* Of its own, and until the file is gone: that may be after the scenario. */
+		cached->mnt = lab_mount();
+		if (IS_ERR(cached->mnt))
+			return PTR_ERR(cached->mnt);
+		sb = cached->mnt->mnt_sb;
+	}
 	cached->inode = new_inode(sb);
 	if (cached->inode) {
 		LAB_I(cached->inode)->drop_always = true;
@@ -105,11 +116,14 @@ int lab_cache(struct lab_cached *cached, struct super_block *sb,
 
 void lab_uncache(struct lab_cached *cached)
 {
-	if (!cached->inode)
-		return;
-	dput(cached->in_use);
-	if (cached->other)
-		lab_discard(cached->inode);
-	shrink_dcache_sb(cached->inode->i_sb);
-	lab_put_memory(cached->inode);
+	if (!IS_ERR_OR_NULL(cached->file))
+		fput(cached->file);
+	if (cached->inode) {
+		if (cached->other)
+			lab_discard(cached->inode);
+		shrink_dcache_sb(cached->inode->i_sb);
+		lab_put_memory(cached->inode);
+	}
+	if (cached->mnt)
+		kern_unmount(cached->mnt);
 }

@@ -118,10 +118,10 @@ int lab_sync(struct super_block *sb);
 
 /* cached.c: who holds an inode besides the scenario that puts it. */
 struct lab_holders {
-	unsigned int names;	/* dentries, unused and on the LRU but for one in use */
+	unsigned int names;	/* dentries, unused and on the LRU but for an open file's */
 	bool unhashed;		/* they are found by no lookup any more */
 	bool negative;		/* there is an unused dentry without an inode, too */
-	bool open;		/* one dentry is in use, as an open file uses its own */
+	bool open;		/* a file of the inode is open */
 	bool unlinked;		/* it has no links any more */
 	bool other;		/* a reference of no dentry */
 };
@@ -132,7 +132,8 @@ struct lab_holders {
 struct lab_cached {
 	struct inode *inode;
 	bool other;		/* a reference of no dentry */
-	struct dentry *in_use;
+	struct file *file;
+	struct vfsmount *mnt;	/* the file's */
 };
 
 /*

@@ -103,7 +103,7 @@ facts! {
     /// The references that are left are unused dentries, and nothing else: once the dentry cache
     /// is shrunk, a put here is the last.
     OneShrinkAway = 33, "one_shrink_away";
-    /// `--provoke` dropped a dentry's reference to the inode before, or makes this put itself.
+    /// `--provoke` has dropped a dentry's reference to the inode before, or makes this put itself.
     Provoked = 34, "provoked";
 }
 

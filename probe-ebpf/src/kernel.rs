@@ -16,6 +16,10 @@ pub static EVICTIONS_ONLY: u32 = 0;
 #[unsafe(no_mangle)]
 pub static NON_FINAL_PUTS: u32 = 0;
 
+/// 1 with `--provoke`.
+#[unsafe(no_mangle)]
+pub static PROVOKES: u32 = 0;
+
 /// 1 when the locks that tasks take are followed.
 #[unsafe(no_mangle)]
 pub static TRACK_LOCKS: u32 = 0;
@@ -46,6 +50,12 @@ pub fn evictions_only() -> bool {
 #[inline(always)]
 pub fn watches_non_final() -> bool {
     constant(&raw const NON_FINAL_PUTS) != 0
+}
+
+/// Whether somebody has the dentry cache shrunk for `--provoke`.
+#[inline(always)]
+pub fn provokes() -> bool {
+    constant(&raw const PROVOKES) != 0
 }
 
 /// Whether the locks that tasks take are followed.

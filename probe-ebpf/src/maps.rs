@@ -28,7 +28,7 @@ pub static SITES: PerCpuHashMap<SiteKey, SiteCounts> = PerCpuHashMap::with_max_e
 pub static NON_FINAL: PerCpuHashMap<SiteKey, NonFinalCounts> =
     PerCpuHashMap::with_max_entries(1, 0);
 
-/// Inodes of which `--provoke` has dropped a dentry, by address, until their next final put.
+/// Inodes of which `--provoke` has dropped a dentry, by address, until they are evicted.
 #[map]
 pub static PROVOKED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 

@@ -12,7 +12,7 @@ use crate::{
     entry::Entry,
     facts,
     inode::Inode,
-    kernel::{evictions_only, watches_non_final},
+    kernel::{evictions_only, provokes},
     lockdep,
     locks::OwnLocks,
     maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, PROVOKED, TASKS, count},
@@ -109,8 +109,7 @@ pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
 #[inline(always)]
 fn on_non_final_put(entry: &mut Entry, inode: &Inode, task: u64, control: &Control, i_count: u32) {
     if is_provoker(entry, control) {
-        // What the next final put of the inode finds missing.
-        let _ = PROVOKED.insert(inode.address, 1, u64::from(BPF_ANY));
+        remember_provocation(inode);
     }
     if is_benign(entry) {
         count(|totals| totals.benign_non_final_puts += 1);
@@ -130,20 +129,32 @@ fn on_non_final_put(entry: &mut Entry, inode: &Inode, task: u64, control: &Contr
     sites::keep_sample(entry, inode, task, seen_before);
 }
 
-/// Whether the dentry cache is being shrunk by this thread for `--provoke`.
+/// Whether the dentry cache is being shrunk by this thread for `--provoke`, and it is this thread
+/// that puts.
 #[inline(always)]
 fn is_provoker(entry: &Entry, control: &Control) -> bool {
-    control.provoking_thread != 0 && control.provoking_thread == entry.pid()
+    control.provoking_thread != 0
+        && control.provoking_thread == entry.pid()
+        && !facts::in_interrupt()
+}
+
+/// From now on the inode is missing a dentry's reference, until it is evicted.
+#[inline(always)]
+fn remember_provocation(inode: &Inode) {
+    let _ = PROVOKED.insert(inode.address, 1, u64::from(BPF_ANY));
 }
 
 /// Records whether a final put would not have been the last without `--provoke`.
 #[inline(always)]
 fn mark_provoked(entry: &mut Entry, inode: &Inode, control: &Control) {
-    if !watches_non_final() {
+    if !provokes() {
         return;
     }
-    let lost_a_dentry = PROVOKED.remove(inode.address).is_ok();
-    if lost_a_dentry || is_provoker(entry, control) {
+    let is_own = is_provoker(entry, control);
+    if is_own {
+        remember_provocation(inode);
+    }
+    if is_own || PROVOKED.get_ptr(inode.address).is_some() {
         let facts = &raw mut entry.scratch.sample.key.facts;
         // SAFETY: as above.
         Recorder::resume(unsafe { &mut *facts }).set(Fact::Provoked, true);
@@ -177,7 +188,7 @@ pub fn on_evict(mut entry: Entry, address: u64) {
     let task = unsafe { bpf_get_current_task() };
     let inode = Inode::read(address);
     let way = way_to_evict(&mut entry, &inode, task, control);
-    if watches_non_final() {
+    if provokes() {
         // Another inode may come to lie at this address.
         let _ = PROVOKED.remove(address);
     }

@@ -2,8 +2,8 @@
 //!
 //! Each dentry of an inode holds one reference to it (`__d_instantiate()`, fs/dcache.c), and is on
 //! the inode's list `i_dentry` for as long. Nothing is locked here. Dentries are freed after an RCU
-//! grace period (`dentry_free()`), and the programs are RCU readers; each dentry must still name the
-//! inode, and `i_count` must be the same afterwards.
+//! grace period, but those of pipes and sockets (`dentry_free()`, `DCACHE_NORCU`), and the programs
+//! are RCU readers; each dentry must still name the inode, and `i_count` must be the same afterwards.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use probe_common::{

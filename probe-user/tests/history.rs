@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use lastref::hazard::{Call, judge, severity, waits_for};
+use lastref::hazard::{Call, Outcome, judge, severity, waits_for};
 use lastref::kernel::symbols::plain_name;
 use lastref::report::model::{Counts, Example, Lock, Severity, StuckCall};
 use probe_common::{Fact, Facts};
@@ -163,7 +163,7 @@ fn verdict(record: &Record) -> Option<(Severity, Vec<String>)> {
         stuck: &stuck,
         final_puts_of_site: 0,
         final_puts_in_baseline: 0,
-        outcome_open: false,
+        outcome: Outcome::Seen,
     });
     let rules = hazards
         .iter()

@@ -33,6 +33,9 @@ use super::{
     workload::Child,
 };
 
+/// A time that no session comes to.
+const FAR_AWAY: Duration = Duration::from_hours(24 * 365);
+
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -188,9 +191,10 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     let end = args
         .duration
         .and_then(|duration| Instant::now().checked_add(duration));
+    // One that is beyond all time never comes.
     let first_tick = Instant::now()
         .checked_add(args.interval)
-        .context("--interval is too long")?;
+        .unwrap_or_else(|| Instant::now() + FAR_AWAY);
     let mut ticks = interval_at(first_tick, args.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -291,6 +295,7 @@ impl ObserveArgs {
         };
         Ok(SessionOptions {
             baseline,
+            provokes,
             level: self.level.unwrap_or(default),
             attach: self.attach,
             filesystems: self.fs.clone(),

@@ -7,11 +7,11 @@ use std::fmt;
 
 use probe_common::{Fact, Facts};
 
-use super::Call;
 use super::filesystems::FilesystemGroup;
 use super::frames::FrameGroup;
 use super::latent;
 use super::locks::{self, LockPattern};
+use super::{Call, Outcome};
 use crate::kernel::symbols::plain_name;
 use crate::report::model::{Example, Lock};
 use crate::report::units::{count, duration, duration_ms};
@@ -96,7 +96,8 @@ impl Condition {
                 found.then(|| vec![format!("The inode is {}: {name}.", group.what)])
             }
             Self::HeldLock => held_locks(call, accounted),
-            Self::Stuck | Self::InFlight if call.outcome_open => Some(Vec::new()),
+            Self::Stuck if call.outcome == Outcome::Open => Some(Vec::new()),
+            Self::InFlight if call.outcome != Outcome::Seen => Some(Vec::new()),
             Self::Stuck => {
                 let longest = call.stuck.iter().map(|stuck| stuck.age_ms).max()?;
                 let calls = count(call.stuck.len() as u64, "call");
@@ -138,7 +139,11 @@ impl Condition {
                     .collect();
                 (!told.is_empty()).then_some(told)
             }
-            Self::UnsafeIfFinal => would_be(call),
+            Self::UnsafeIfFinal if call.facts.is(Fact::NonFinal) => {
+                latent::if_final_in_words(call).map(|words| vec![words])
+            }
+            // A final put is guilty of what it is.
+            Self::UnsafeIfFinal => None,
             Self::All(conditions) => conditions
                 .iter()
                 .map(|condition| condition.evidence(call, accounted))
@@ -170,19 +175,6 @@ impl Condition {
                 _ => false,
             }
     }
-}
-
-/// What a put that is not final would be guilty of if it were.
-fn would_be(call: &Call) -> Option<Vec<String>> {
-    // A final put is guilty of what it is.
-    if !call.facts.is(Fact::NonFinal) {
-        return None;
-    }
-    let hazards = latent::if_final(call);
-    let worst = super::severity(&hazards);
-    let rules: Vec<&str> = hazards.iter().map(|hazard| hazard.rule.as_str()).collect();
-    let rules = rules.join(", ");
-    (!hazards.is_empty()).then(|| vec![format!("If it were final: {} ({rules}).", worst.name())])
 }
 
 /// What `fact` means, with the details that the example has of it.

@@ -43,8 +43,19 @@ pub struct Call<'a> {
     pub final_puts_of_site: u64,
     /// How many it had in the baseline.
     pub final_puts_in_baseline: u64,
-    /// How the eviction ends is not known, since there was none: it may hang.
-    pub outcome_open: bool,
+    /// Whether the counts tell how the evictions ended.
+    pub outcome: Outcome,
+}
+
+/// How an eviction ended, or is supposed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the counts say.
+    Seen,
+    /// There was none: supposed that one has begun.
+    Evicting,
+    /// There was none: supposed that one has begun, and hangs.
+    Open,
 }
 
 /// The rules that match `call`, most severe first, in the order of the table within that. For a put

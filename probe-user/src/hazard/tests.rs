@@ -102,7 +102,7 @@ fn judge_with(case: &Case, facts: Facts) -> Vec<Hazard> {
         stuck: &stuck,
         final_puts_of_site: case.final_puts_of_site,
         final_puts_in_baseline: 0,
-        outcome_open: false,
+        outcome: Outcome::Seen,
     })
 }
 
@@ -156,7 +156,7 @@ fn worker_with(class: &str, taker: &str) -> Vec<String> {
         stuck: &[],
         final_puts_of_site: 0,
         final_puts_in_baseline: 0,
-        outcome_open: false,
+        outcome: Outcome::Seen,
     });
     hazards.into_iter().map(|hazard| hazard.rule).collect()
 }
@@ -638,8 +638,34 @@ fn a_put_that_is_not_final_is_judged_by_what_it_would_be() {
     );
     let evidence = one_away[0].evidence.join(" ");
     assert!(
-        evidence.ends_with("If it were final: unsafe (atomic-context)."),
+        evidence.ends_with("If it were final and evicted: unsafe (atomic-context)."),
         "{evidence}"
+    );
+    let words = |facts: &[Fact], chain: &[&'static str]| {
+        let away = [facts, &[Fact::NonFinal, Fact::OneShrinkAway]].concat();
+        with(&away, chain).judge()[0].evidence.concat()
+    };
+    let unlinked = words(&[Fact::RcuReader, Fact::Unlinked], &[]);
+    assert!(
+        unlinked.ends_with("If it were final: unsafe (rcu-reader)."),
+        "{unlinked}"
+    );
+    // Where replies are handled it may come back, and a flusher's own writeback may not be.
+    let replies = words(&[], &["ceph_con_workfn"]);
+    assert!(
+        replies.ends_with("and evicted: risky, or unsafe if it hung (completion-worker)."),
+        "{replies}"
+    );
+    let syncs = words(&[Fact::WritebackThisInode, Fact::InodeSync], &[]);
+    assert!(
+        syncs.ends_with("unsafe, or deadlock if it hung (writeback-self-wait)."),
+        "{syncs}"
+    );
+    let writes = [Fact::WritebackThisInode, Fact::InodeSync, Fact::Flusher];
+    let flusher = words(&writes, &[]);
+    assert!(
+        flusher.ends_with("and evicted: deadlock (writeback-self-wait)."),
+        "{flusher}"
     );
     // A flusher that writes the inode would wait for itself, whatever the outcome of others was.
     let flusher = [

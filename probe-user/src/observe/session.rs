@@ -39,6 +39,7 @@ use crate::{
 
 /// What a session watches and how.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct SessionOptions {
     /// What to watch.
     pub level: Level,
@@ -54,6 +55,8 @@ pub struct SessionOptions {
     pub track_locks: bool,
     /// What an earlier report knows.
     pub baseline: Baseline,
+    /// Whether the dentry cache is to be shrunk meanwhile ([`Session::set_provoker`]).
+    pub provokes: bool,
     /// A kernel image with debug information.
     pub vmlinux: Option<PathBuf>,
     /// Whether the kernel half logs what it does.
@@ -175,6 +178,7 @@ impl Session {
             preemptible: preemptible.unwrap_or(true),
             attach_points: AttachPoint::on(&symbols, options.level),
             lock_functions,
+            provokes: options.provokes,
             debug: options.debug,
         })?;
         let readings = probe::calibrate(&mut probe, options.level, resolved.text)?;
@@ -208,7 +212,10 @@ impl Session {
                 lock_source,
             },
             benign_key: SiteKey {
-                facts: Facts { known, yes: 0 },
+                facts: Facts {
+                    known: known | Facts::OF_FINAL_PUT.known & !Fact::Provoked.bit(),
+                    yes: 0,
+                },
                 ..SiteKey::default()
             },
             lock_names: LockNames {

@@ -6,7 +6,7 @@ use probe_common::{Fact, Facts, SiteKey};
 
 use super::{baseline::Baseline, calls};
 use crate::{
-    hazard::{self, Call},
+    hazard::{self, Call, Outcome},
     kernel::symbols::plain_name,
     report::model::{Context, Counts, Example, Frame, Lock, References, Site, StuckCall},
     symbol,
@@ -113,7 +113,7 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, baseline: &Base
     }
     groups
         .into_iter()
-        .map(|(id, group)| judge(id, group, baseline.final_puts(id)))
+        .map(|(id, group)| judge(id, group, baseline))
         .filter(|site| !site.contexts.is_empty())
         .map(|site| Site {
             known: baseline.knows(&site),
@@ -122,23 +122,24 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, baseline: &Base
         .collect()
 }
 
-fn judge(id: &str, group: Group, final_puts_in_baseline: u64) -> Site {
+fn judge(id: &str, group: Group, baseline: &Baseline) -> Site {
     let frames: Vec<String> = group
         .frames
         .iter()
         .map(|frame| plain_name(frame.function.as_deref().unwrap_or("")).to_owned())
         .collect();
-    let final_puts_of_site = group
-        .contexts
-        .values()
-        .map(|gathered| gathered.counts.final_puts)
-        .sum();
+    let mut final_puts: BTreeMap<u64, u64> = BTreeMap::new();
+    for ((_, filesystem, ..), gathered) in &group.contexts {
+        *final_puts.entry(*filesystem).or_default() += gathered.counts.final_puts;
+    }
+    // A chain that there was no room for is not the same as another one.
+    let is_named = !frames.iter().all(String::is_empty);
     let mut total = Counts::default();
     let mut stuck = Vec::new();
     let contexts: Vec<Context> = group
         .contexts
         .into_iter()
-        .filter_map(|((facts, _, _, called), gathered)| {
+        .filter_map(|((facts, filesystem, _, called), gathered)| {
             let names: Vec<String> = called
                 .iter()
                 .map(|function| plain_name(function).to_owned())
@@ -150,9 +151,15 @@ fn judge(id: &str, group: Group, final_puts_in_baseline: u64) -> Site {
                 counts: &gathered.counts,
                 example: gathered.example.as_ref(),
                 stuck: &gathered.stuck,
-                final_puts_of_site,
-                final_puts_in_baseline,
-                outcome_open: false,
+                final_puts_of_site: if is_named {
+                    final_puts.get(&filesystem).copied().unwrap_or(0)
+                } else {
+                    0
+                },
+                final_puts_in_baseline: gathered.example.as_ref().map_or(0, |example| {
+                    baseline.final_puts(id, &example.inode.filesystem)
+                }),
+                outcome: Outcome::Seen,
             });
             if facts.is(Fact::NonFinal) && hazards.is_empty() {
                 return None;

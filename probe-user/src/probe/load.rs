@@ -29,12 +29,13 @@ const SITES_MAX: usize = 8192;
 /// Tasks that are followed through eviction and writeback at the same time.
 const TASKS_MAX: u32 = 8192;
 
-/// Inodes whose dentries `--provoke` dropped that are remembered, until their next final put.
+/// Inodes whose dentries `--provoke` dropped that are remembered, until they are evicted.
 const PROVOKED_MAX: u32 = 65536;
 /// Tasks whose locks are followed at the same time: every task that holds any.
 const LOCKS_MAX: u32 = 16384;
 
 /// How the kernel half is to be loaded.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct LoadOptions {
     /// The running kernel.
     pub layout: KernelLayout,
@@ -50,6 +51,8 @@ pub struct LoadOptions {
     pub attach_points: Vec<&'static AttachPoint>,
     /// The functions that take and release locks and are to be followed, none to follow no locks.
     pub lock_functions: Vec<&'static LockFunction>,
+    /// Whether the dentry cache is shrunk meanwhile, by [`Probe::set_provoker`]'s thread.
+    pub provokes: bool,
     /// Whether the programs log what they do.
     pub debug: bool,
 }
@@ -87,19 +90,22 @@ impl Probe {
         let watches_non_final = options.level == Level::Latent;
         let log_level: u8 = if options.debug { u8::MAX } else { 0 };
         let sites = sites_max();
+        // Puts that are not final must not take the room of final ones.
+        let chains = if watches_non_final { 2 * sites } else { sites };
         let tracks_locks = !options.lock_functions.is_empty();
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("LAYOUT", &options.layout, true)
             .override_global("EVICTIONS_ONLY", &evictions_only, true)
             .override_global("NON_FINAL_PUTS", &u32::from(watches_non_final), true)
+            .override_global("PROVOKES", &u32::from(options.provokes), true)
             .override_global("TRACK_LOCKS", &u32::from(tracks_locks), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("SITES", sites)
             .map_max_entries("NON_FINAL", if watches_non_final { sites } else { 1 })
-            .map_max_entries("PROVOKED", if watches_non_final { PROVOKED_MAX } else { 1 })
-            .map_max_entries("STACKS", sites)
-            .map_max_entries("SAMPLES", sites)
+            .map_max_entries("PROVOKED", if options.provokes { PROVOKED_MAX } else { 1 })
+            .map_max_entries("STACKS", chains)
+            .map_max_entries("SAMPLES", chains)
             .map_max_entries("TASKS", TASKS_MAX)
             .map_max_entries("LOCKS", if tracks_locks { LOCKS_MAX } else { 1 })
             .load(OBJECT)

@@ -40,6 +40,11 @@ impl Policy {
         }
     }
 
+    /// Whether it makes way for real-time ones.
+    fn is_ordinary(self) -> bool {
+        [libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE].contains(&self.policy)
+    }
+
     /// Makes it the calling thread's; a thread that may not keeps its own.
     fn set(self) -> bool {
         // SAFETY: 0 is the calling thread; the parameter lives as long as the call.
@@ -54,11 +59,12 @@ pub struct Undisturbed {
 }
 
 impl Undisturbed {
-    /// From now on, where kernel code is `preemptible`; elsewhere nothing is to be done.
+    /// From now on, where kernel code is `preemptible`; elsewhere, and for a thread that has a
+    /// real-time policy already, nothing is to be done.
     pub fn new(preemptible: bool) -> Self {
         let before = preemptible.then(Policy::of_this_thread).flatten();
         Self {
-            before: before.filter(|_| Policy::real_time().set()),
+            before: before.filter(|before| before.is_ordinary() && Policy::real_time().set()),
         }
     }
 }

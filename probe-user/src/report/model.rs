@@ -146,6 +146,14 @@ impl Attach {
     }
 }
 
+impl Counts {
+    /// All puts, final or not.
+    #[must_use]
+    pub const fn puts(&self) -> u64 {
+        self.final_puts.saturating_add(self.non_final)
+    }
+}
+
 impl Workload {
     /// How it ended, in words.
     #[must_use]

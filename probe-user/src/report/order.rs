@@ -15,15 +15,11 @@ pub fn assemble(sites: Vec<Site>) -> (Vec<Site>, Vec<Site>) {
         sites.into_iter().partition(|site| site.severity >= FINDING);
     for sites in [&mut findings, &mut others] {
         for site in sites.iter_mut() {
-            site.contexts.sort_by_key(|context| {
-                (
-                    Reverse(context.severity),
-                    Reverse(context.counts.final_puts),
-                )
-            });
+            site.contexts
+                .sort_by_key(|context| (Reverse(context.severity), Reverse(context.counts.puts())));
         }
         sites.sort_by(|a, b| {
-            let rank = |site: &Site| (Reverse(site.severity), Reverse(site.counts.final_puts));
+            let rank = |site: &Site| (Reverse(site.severity), Reverse(site.counts.puts()));
             rank(a).cmp(&rank(b)).then_with(|| a.id.cmp(&b.id))
         });
     }

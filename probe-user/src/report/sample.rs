@@ -11,7 +11,7 @@ use super::model::{
     Totals, Work, Workload,
 };
 use super::order;
-use crate::hazard::{Call, judge};
+use crate::hazard::{Call, Outcome, judge};
 
 /// A report of a run that saw nothing.
 pub(crate) fn empty() -> Report {
@@ -215,7 +215,7 @@ fn deadlock() -> Site {
         stuck: &stuck,
         final_puts_of_site: 0,
         final_puts_in_baseline: 0,
-        outcome_open: false,
+        outcome: Outcome::Seen,
     });
     Site {
         id: "0f3a5b7c9d1e2f40".into(),
@@ -266,7 +266,7 @@ fn latent() -> Site {
         stuck: &[],
         final_puts_of_site: 0,
         final_puts_in_baseline: 0,
-        outcome_open: false,
+        outcome: Outcome::Seen,
     });
     Site {
         id: "1a2b3c4d5e6f7081".into(),

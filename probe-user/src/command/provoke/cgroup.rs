@@ -22,8 +22,6 @@ const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 pub struct MemoryCgroup {
     directory: PathBuf,
     root: PathBuf,
-    /// Where the controller was not handed out before.
-    enabled: bool,
     /// Whether a pass may be inside one of its files.
     in_use: bool,
     /// Keeps an inode. Who moves a task takes that of the common ancestor's `cgroup.procs`, and
@@ -54,9 +52,12 @@ impl MemoryCgroup {
                 root.display()
             );
         }
+        let procs = root.join("cgroup.procs");
+        let ancestor =
+            File::open(&procs).with_context(|| format!("cannot open {}", procs.display()))?;
         let subtree = root.join("cgroup.subtree_control");
-        let enabled = !has_controller(&read(&subtree)?);
-        if enabled {
+        // It stays handed out: to take it back would take it from others who use it by then.
+        if !has_controller(&read(&subtree)?) {
             fs::write(&subtree, format!("+{CONTROLLER}")).with_context(|| {
                 format!(
                     "cannot hand out memory in {}; run lastref as root, outside of containers",
@@ -65,23 +66,20 @@ impl MemoryCgroup {
             })?;
         }
         let directory = root.join(format!("lastref-{}", process::id()));
-        let procs = root.join("cgroup.procs");
-        let ancestor =
-            File::open(&procs).with_context(|| format!("cannot open {}", procs.display()))?;
-        let cgroup = Self {
-            directory,
-            root,
-            enabled,
-            in_use: false,
-            _ancestor: ancestor,
-        };
-        fs::create_dir(&cgroup.directory).with_context(|| {
+        // Only what was made here is removed in the end.
+        fs::create_dir(&directory).with_context(|| {
             format!(
-                "cannot create the cgroup {}; run lastref as root, outside of containers",
-                cgroup.directory.display()
+                "cannot create the cgroup {}; run lastref as root, outside of containers, and \
+                 rmdir what an earlier run may have left there",
+                directory.display()
             )
         })?;
-        Ok(cgroup)
+        Ok(Self {
+            directory,
+            root,
+            in_use: false,
+            _ancestor: ancestor,
+        })
     }
 
     /// Its directory.
@@ -122,11 +120,6 @@ impl MemoryCgroup {
                     break;
                 }
             }
-        }
-        if self.enabled {
-            // Others may have begun to use it meanwhile; then it stays.
-            let subtree = self.root.join("cgroup.subtree_control");
-            let _ = fs::write(subtree, format!("-{CONTROLLER}"));
         }
         Ok(())
     }

@@ -112,9 +112,10 @@ impl Means {
     /// The shortest pause between passes, whatever the duty.
     pub const fn shortest_pause(self) -> Duration {
         match self {
-            // Each pass of drop_caches is a line in the kernel's log
-            // (drop_caches_sysctl_handler()), and an empty cache is passed through in no time.
-            Self::DropCaches | Self::MemoryReclaim => Duration::from_millis(20),
+            // An empty cache is passed through in no time, and each pass is a line in the kernel's
+            // log (drop_caches_sysctl_handler()), which has to keep what it says of the bug.
+            Self::DropCaches => Duration::from_millis(100),
+            Self::MemoryReclaim => Duration::from_millis(20),
             // A task that is charged during the pass is put to sleep for up to 2 s
             // (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c): with less than twice that, the
             // command comes to nothing.

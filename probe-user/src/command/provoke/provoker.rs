@@ -131,24 +131,36 @@ impl Provoker {
         if let Some(pacing) = self.pacing.take() {
             pacing.abort();
         }
+        // Before anything is waited for: a pass may have lowered the command's limit.
+        self.release();
         // It has ended already if it failed.
         let _ = self.process.start_kill();
         let is_gone = matches!(timeout(GRACE, self.process.wait()).await, Ok(Ok(_)));
         if is_gone {
             self.ended = Some(now);
         } else {
-            output::tell("the process that provokes does not end: it hangs in the kernel");
+            output::tell("the process that provokes has not ended yet: a pass is under way");
+            self.progress.send_modify(|progress| {
+                progress.failure = Some("a pass had not ended when it was over".to_owned());
+            });
         }
         if let Some(cgroup) = &mut self.cgroup {
             cgroup.set_in_use(!is_gone);
-            if let Err(error) = self.means.release(cgroup.directory()) {
-                output::tell(format_args!(
-                    "cannot lift the limit of {}: {error}",
-                    cgroup.directory().display()
-                ));
-            }
         }
+        self.release();
         is_gone
+    }
+
+    /// Lifts the limit that a pass may have left in force.
+    fn release(&self) {
+        if let Some(cgroup) = &self.cgroup
+            && let Err(error) = self.means.release(cgroup.directory())
+        {
+            output::tell(format_args!(
+                "cannot lift the limit of {}: {error}",
+                cgroup.directory().display()
+            ));
+        }
     }
 
     /// Writes into a report what was provoked so far.
@@ -177,6 +189,15 @@ impl Provoker {
             unfinished_ms: unfinished.map(milliseconds),
             stuck: unfinished.is_some_and(|unfinished| unfinished > self.stuck_after),
             failure: progress.failure.clone(),
+        }
+    }
+}
+
+impl Drop for Provoker {
+    /// When something else failed, and [`Provoker::end`] was not reached.
+    fn drop(&mut self) {
+        if self.pacing.take().is_some() {
+            self.release();
         }
     }
 }

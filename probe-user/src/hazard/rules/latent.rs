@@ -2,7 +2,7 @@
 
 use probe_common::Fact;
 
-use super::{Accounts, All, FinalElsewhere, Rule, Severity, UnsafeIfFinal, case, is, words};
+use super::{Accounts, All, FinalElsewhere, Not, Rule, Severity, UnsafeIfFinal, case, is, words};
 
 pub const ONE_SHRINK_AWAY: Rule = Rule {
     id: "one-shrink-away",
@@ -39,15 +39,21 @@ pub const ONE_SHRINK_AWAY: Rule = Rule {
 pub const FINAL_ELSEWHERE: Rule = Rule {
     id: "final-elsewhere",
     title: "Not final, but at this site others were, and it is unsafe",
-    means: "The put was not final, and something else than unused dentries held the inode. But the \
-            same chain of calls has dropped the last reference of an inode at another time.",
+    means: "The put was not final, and something else than unused dentries held the inode, or it is \
+            not known what. But the same chain of calls has dropped the last reference of an inode \
+            of the same filesystem at another time, in a context that was looked at.",
     cases: &[case(
         Severity::Latent,
-        All(&[is(Fact::NonFinal), FinalElsewhere, UnsafeIfFinal]),
+        All(&[
+            is(Fact::NonFinal),
+            Not(&is(Fact::OneShrinkAway)),
+            FinalElsewhere,
+            UnsafeIfFinal,
+        ]),
     )],
     accounts_for: Accounts::NONE,
-    why: "That it has been final proves that nothing at this site keeps another reference: the \
-          callers rely on luck (fs/inode.c, iput()).",
+    why: "That it has been final shows that the site can be left with the last reference: whatever \
+          held the inode this time does not always (fs/inode.c, iput()).",
     says: &[words(
         "If the inode use count hits zero, the inode is then freed and may also be destroyed.",
         "fs/inode.c, iput()",

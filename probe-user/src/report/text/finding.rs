@@ -170,7 +170,9 @@ fn provoked(site: &Site) -> String {
         return String::new();
     }
     let by_itself = site.counts.final_puts.saturating_sub(by_provocation);
-    format!("{by_provocation} final by provocation, {by_itself} by itself")
+    format!(
+        "{by_provocation} final after a pass had dropped a dentry of the inode, {by_itself} by itself"
+    )
 }
 
 /// The filesystem of the example.
