@@ -4,7 +4,9 @@ use super::*;
 use crate::report::sample;
 
 fn text(report: &Report, all: bool, colour: bool) -> String {
-    render(report, &TextOptions { all, colour })
+    let mut bytes = Vec::new();
+    write(report, &Options { all, colour }, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 #[test]
