@@ -277,7 +277,7 @@ pub struct Site {
 }
 
 /// One frame of a call chain.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// The function's name as the kernel has it; absent if the address has no symbol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,7 +302,7 @@ pub struct Frame {
 }
 
 /// A place in the kernel's source.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Source {
     /// File, as the debug information names it.
     pub file: String,
@@ -311,7 +311,7 @@ pub struct Source {
 }
 
 /// A function inlined into a frame.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Inlined {
     /// Its name.
     pub function: String,
