@@ -1,6 +1,11 @@
 // The report: the data of the page, and what is read off its sites.
 
-const report = JSON.parse(byId("data").textContent);
+/** Characters that reorder text or hide in it: shown as escapes, lest a name looks like another. */
+const DECEPTIVE = /[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+const report = JSON.parse(
+  byId("data").textContent.replace(DECEPTIVE, (character) => `\\\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`),
+);
 
 /** The severities, worst first, and what they mean. */
 const SEVERITIES = {
