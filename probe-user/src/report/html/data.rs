@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::HtmlOptions;
 use crate::hazard::Rule;
 use crate::report::model::{
-    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Report, Severity,
-    Site, Source, StuckCall, Tool, Totals, Work,
+    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Moment, Report,
+    Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
 use crate::report::text;
 
@@ -39,6 +39,7 @@ pub(super) struct Data<'a> {
     frames: Vec<FrameRow<'a>>,
     rules: Vec<RuleRow<'a>>,
     fact_sheets: Vec<&'a FactSheet>,
+    timeline: &'a [Moment],
     /// The findings and the other sites, in the report's order.
     sites: Vec<SiteRow<'a>>,
 }
@@ -186,6 +187,7 @@ impl<'a> Data<'a> {
             frames: tables.frames.rows.into_iter().map(FrameRow::of).collect(),
             rules: tables.rules.rows.into_iter().map(RuleRow::of).collect(),
             fact_sheets: tables.fact_sheets,
+            timeline: &report.timeline,
             sites,
         }
     }

@@ -37,6 +37,12 @@ const framesOf = (site) => site.frames.map((index) => report.frames[index]);
 /** The function of a frame, or that it has none. */
 const functionOf = (frame) => frame.function ?? "(unknown)";
 
+/** The function that stands for a site: the innermost one of a module, else the innermost one. */
+function placeOf(site) {
+  const frames = framesOf(site);
+  return functionOf(frames.find((frame) => frame.module) ?? frames[0] ?? {});
+}
+
 /** The worst hazard of a site and its rule, if any rule matched. */
 function worstOf(site) {
   const hazard = site.contexts[0]?.hazards[0];

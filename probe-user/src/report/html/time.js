@@ -16,38 +16,72 @@ function histogramOf(sites) {
 /** The lower bound of a bar; a power of two in microseconds needs no tenths. */
 const boundOf = (microseconds) => (microseconds < 1000 ? `${microseconds} µs` : duration(microseconds * 1e3).replace(/\.\d/, ""));
 
-/** A bar for each power of two between the shortest and the longest. */
+const sumOf = (parts) => [...parts.values()].reduce((a, b) => a + b, 0);
+
+/** A bar as high as `share` of the chart, of parts coloured by severity. */
+function barOf(parts, share) {
+  const bar = element("span", { class: "bar" });
+  bar.style.setProperty("height", `${share * 100}%`);
+  for (const severity of WORST_FIRST.filter((name) => parts.get(name) > 0)) {
+    const part = element("i", { class: `severity-${severity}` });
+    part.style.setProperty("flex-grow", String(parts.get(severity)));
+    bar.append(part);
+  }
+  return element("span", { class: "well" }, bar);
+}
+
+/** A bar for each power of two between the shortest and the longest duration. */
 function histogram(sites, attributes) {
   const buckets = histogramOf(sites);
   if (buckets.size === 0) return false;
   const bounds = [...buckets.keys()];
   const columns = [];
-  for (let bound = Math.min(...bounds); bound <= Math.max(...bounds); bound *= 2) columns.push(bound);
-  const sum = (bucket) => [...(bucket?.values() ?? [])].reduce((a, b) => a + b, 0);
-  const most = Math.max(...columns.map((bound) => sum(buckets.get(bound))));
+  for (let bound = Math.min(...bounds); bound <= Math.max(...bounds); bound *= 2) columns.push([bound, buckets.get(bound) ?? new Map()]);
+  const most = Math.max(...columns.map(([, parts]) => sumOf(parts)));
   return element(
     "ol",
     { class: "histogram", ...attributes },
-    columns.map((bound) => {
-      const bucket = buckets.get(bound);
-      const total = sum(bucket);
-      const bar = element("span", { class: "bar" });
-      bar.style.setProperty("height", `${(total / most) * 100}%`);
-      for (const severity of WORST_FIRST.filter((name) => bucket?.has(name))) {
-        const part = element("i", { class: `severity-${severity}` });
-        part.style.setProperty("flex-grow", String(bucket.get(severity)));
-        bar.append(part);
-      }
-      const range = `${boundOf(bound)} to ${boundOf(bound * 2)}`;
+    columns.map(([bound, parts]) => {
+      const total = sumOf(parts);
       return element(
         "li",
-        { title: `${range}: ${count(total, "eviction")}` },
-        element("span", { class: "well" }, bar),
+        { title: `${boundOf(bound)} to ${boundOf(bound * 2)}: ${count(total, "eviction")}` },
+        barOf(parts, total / most),
         element("span", { class: "bound" }, boundOf(bound)),
         element("span", { class: "value" }, total ? number(total) : ""),
       );
     }),
   );
+}
+
+/** The axis of the timeline is marked at so many places. */
+const MARKS = 5;
+
+/** Evictions over time, of the severities that are shown: a bar as wide as its time, as high as its rate. */
+function timeline() {
+  let before = 0;
+  const columns = report.timeline.map((moment) => {
+    const parts = new Map(Object.entries(moment.evictions).filter(([severity]) => filter.severity.has(severity)));
+    const column = { ...moment, from: before, parts, total: sumOf(parts), width: Math.max(1, moment.at_ms - before) };
+    before = moment.at_ms;
+    return column;
+  });
+  const highest = Math.max(...columns.map(({ total, width }) => total / width));
+  if (columns.length < 2 || highest <= 0) return false;
+  const time = (milliseconds) => duration(milliseconds * 1e6).replace(/\.\d/, "");
+  const bars = columns.map(({ at_ms, from, parts, total, width, stuck }) => {
+    const what = [...parts].map(([severity, evictions]) => `${number(evictions)} ${severity}`).join(", ");
+    const title = `${time(from)} to ${time(at_ms)}: ${count(total, "eviction")}${what && ` (${what})`}${stuck ? `, ${count(stuck, "call")} stuck` : ""}`;
+    const bar = element("li", { title, class: stuck ? "hanging" : undefined }, barOf(parts, total / width / highest));
+    bar.style.setProperty("flex-grow", String(width));
+    return bar;
+  });
+  const marks = Array.from({ length: MARKS }, (_, index) => element("span", {}, index ? time((before * index) / (MARKS - 1)) : "0"));
+  return [
+    element("ol", { class: "histogram timeline", "aria-label": "Evictions over time, by severity" }, bars),
+    element("p", { class: "axis", "aria-hidden": "true" }, marks),
+    element("p", { class: "hint" }, "All sites of the severities that are shown, whatever else is filtered", report.totals.stuck > 0 && "; underlined while calls were stuck", "."),
+  ];
 }
 
 /** The durations of a site's evictions, if there were any. */
@@ -77,7 +111,7 @@ function ranking(caption, sites, label, valueOf) {
               element(
                 "td",
                 {},
-                element("a", { href: `#${site.id}` }, element("code", {}, functionOf(framesOf(site)[0] ?? {}))),
+                element("a", { href: `#${site.id}` }, element("code", {}, placeOf(site))),
                 element("span", { class: "muted" }, ` ${titleOf(site)}`),
               ),
             ),
@@ -105,7 +139,9 @@ function showTime(sites) {
   }
   place.sites = undefined;
   const bars = histogram(sites, { class: "histogram large", "aria-label": "Evictions by duration and severity" });
+  const times = timeline();
   place.replaceChildren(
+    ...(times ? [element("h3", {}, "When inodes were evicted"), ...times] : []),
     element("h3", {}, "How long evictions took"),
     bars || element("p", { class: "empty" }, "No eviction that has ended at the sites that are shown."),
     ...[
