@@ -92,7 +92,7 @@ function stuckCall(call) {
   return element(
     "section",
     { class: "stuck" },
-    element("h4", {}, `Stuck for ${duration(call.age_ms * 1e6)}`),
+    element("h3", {}, `Stuck for ${duration(call.age_ms * 1e6)}`),
     terms([
       ["thread", `${call.comm}, thread ${call.thread}`],
       ["inode", `${call.ino} (${call.device})`],

@@ -227,6 +227,12 @@ function makeFlame() {
     element("p", { id: "flame-empty", class: "empty", hidden: true }, "Nothing of this measure at the sites that are shown. Choose another width, or more severities."),
     element("p", { class: "hint" }, "Click or ", element("kbd", {}, "Enter"), " zooms in, ", element("kbd", {}, "Esc"), " out; arrows go from frame to frame. A frame has the colour of the worst site further in."),
   );
-  new ResizeObserver(() => flame.root && drawFlame()).observe(byId("flame"));
+  // Another width, not another height: that changes whenever something is drawn.
+  let width = 0;
+  new ResizeObserver(() => {
+    if (!flame.root || graph.clientWidth === width) return;
+    width = graph.clientWidth;
+    drawFlame();
+  }).observe(graph);
   onFilter.push(newFlame);
 }
