@@ -1,12 +1,12 @@
 //! `lastref report`: shows a report that was saved.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lastref::report::file;
-use lastref::report::format::Format;
-use lastref::report::text::TextOptions;
+use lastref::report::format::{Format, Options};
+use lastref::report::html::{HtmlOptions, SourceUrl};
 
 use super::output;
 
@@ -18,6 +18,12 @@ pub struct ReportArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Write it here instead of to standard output; created with mode 0600.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Link source lines in HTML to this address, with {file} and {line} in place of them
+    #[arg(long, value_name = "TEMPLATE")]
+    source_url: Option<SourceUrl>,
     /// Show every site, also those that are no findings.
     #[arg(long)]
     all: bool,
@@ -29,13 +35,23 @@ impl ReportArgs {
     ///
     /// # Errors
     ///
-    /// When the file is no report, or standard output cannot be written.
+    /// When the file is no report, or its new form cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let report = file::read(&self.file)?;
-        let options = TextOptions {
+        let options = Options {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            html: HtmlOptions {
+                source_url: self.source_url.clone(),
+            },
         };
-        output::print(&self.format.render(&report, &options)?)
+        let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
+        match &self.output {
+            Some(path) => {
+                file::write_with(path, content)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            None => output::stream(content),
+        }
     }
 }

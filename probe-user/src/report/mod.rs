@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod format;
+pub mod html;
 pub mod losses;
 pub mod model;
 pub mod order;

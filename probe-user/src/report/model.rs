@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 mod locks;
 mod provocation;
 mod references;
+mod timeline;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
 pub use provocation::{Provocation, ProvocationMethod};
 pub use references::{CountBucket, Dentries, References};
+pub use timeline::Moment;
 
 /// The version of the report's form. It grows when a reader of the old form would misread
 /// the new one; added fields do not change it.
@@ -39,6 +41,9 @@ pub struct Report {
     pub findings: Vec<Site>,
     /// The sites that are no findings, in the same order.
     pub other_sites: Vec<Site>,
+    /// What happened when, in at most 240 parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Moment>,
 }
 
 /// The program that wrote a report.
@@ -277,7 +282,7 @@ pub struct Site {
 }
 
 /// One frame of a call chain.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// The function's name as the kernel has it; absent if the address has no symbol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,7 +307,7 @@ pub struct Frame {
 }
 
 /// A place in the kernel's source.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Source {
     /// File, as the debug information names it.
     pub file: String,
@@ -311,7 +316,7 @@ pub struct Source {
 }
 
 /// A function inlined into a frame.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Inlined {
     /// Its name.
     pub function: String,

@@ -1,6 +1,7 @@
 //! Lines of text for a terminal: wrapped, escaped, coloured if wanted.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Columns of a line.
 pub const WIDTH: usize = 100;
@@ -41,6 +42,10 @@ impl Style {
 pub struct Page {
     text: String,
     colour: bool,
+    /// Whether anything has been written, be it gone already.
+    begun: bool,
+    /// Whether an empty line comes before the next one.
+    gap: bool,
 }
 
 impl Page {
@@ -50,6 +55,8 @@ impl Page {
         Self {
             text: String::new(),
             colour,
+            begun: false,
+            gap: false,
         }
     }
 
@@ -59,15 +66,33 @@ impl Page {
         self.text
     }
 
-    /// An empty line, but never two, and none at the top.
+    /// Hands over to `out` what has been written.
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn flush(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        Ok(())
+    }
+
+    /// An empty line before what comes next, but never two, and none at the top.
     pub fn gap(&mut self) {
-        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+        self.gap = self.begun;
+    }
+
+    /// Begins a line.
+    fn line(&mut self) {
+        if std::mem::take(&mut self.gap) {
             self.text.push('\n');
         }
+        self.begun = true;
     }
 
     /// One line as it is, however long: frames must stay in one piece for other tools.
     pub fn verbatim(&mut self, indent: usize, text: &str) {
+        self.line();
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.text.push_str(&escape(text));
         self.text.push('\n');
@@ -103,6 +128,7 @@ impl Page {
                 Some(parameters) if self.colour => format!("\x1b[{parameters}m{line}\x1b[0m"),
                 _ => line.clone(),
             };
+            self.line();
             self.text.push_str(&label);
             self.text.push_str(&line);
             self.text.push('\n');
@@ -194,6 +220,21 @@ mod tests {
             let text = page.finish();
             assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
         }
+    }
+
+    #[test]
+    fn gaps_are_single_and_only_between_lines() {
+        let mut page = Page::new(false);
+        let mut text = Vec::new();
+        for paragraph in ["a", "", "b"] {
+            page.gap();
+            page.gap();
+            page.paragraph(Style::Plain, paragraph);
+            page.flush(&mut text).unwrap();
+        }
+        page.gap();
+        page.flush(&mut text).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "a\n\nb\n");
     }
 
     #[test]

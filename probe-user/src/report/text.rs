@@ -1,7 +1,9 @@
 //! The report for people: findings first, most severe first, in 100 columns.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
+use super::format::Options;
 use super::model::{Level, LockSource, Report, Severity};
 use super::page::{Page, Style};
 use super::units::{count, duration_ms};
@@ -9,21 +11,18 @@ use super::units::{count, duration_ms};
 mod finding;
 mod frames;
 
+pub(super) use finding::{inode, locks};
+pub(super) use frames::name as frame_name;
+
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
 
-/// What to show, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Every site, also those that are no findings.
-    pub all: bool,
-    /// With colours, for a terminal.
-    pub colour: bool,
-}
-
 /// The report as text.
-#[must_use]
-pub fn render(report: &Report, options: &TextOptions) -> String {
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(options.colour);
     summary(&mut page, report);
     // A rule's explanation is given once; the findings after it refer to it.
@@ -31,14 +30,15 @@ pub fn render(report: &Report, options: &TextOptions) -> String {
     for (number, site) in report.findings.iter().enumerate() {
         page.gap();
         finding::write(&mut page, number + 1, site, &mut explained);
+        page.flush(out)?;
     }
     page.gap();
-    others(&mut page, report, options.all);
+    others(&mut page, report, options.all, out)?;
     page.gap();
     losses(&mut page, report);
     page.gap();
     capture(&mut page, report);
-    page.finish()
+    page.flush(out)
 }
 
 impl Severity {
@@ -98,7 +98,7 @@ fn summary(page: &mut Page, report: &Report) {
 }
 
 /// What was not a finding, in numbers.
-fn others(page: &mut Page, report: &Report, all: bool) {
+fn others(page: &mut Page, report: &Report, all: bool, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     page.paragraph(Style::Heading, "In numbers");
     page.field(
@@ -136,12 +136,14 @@ fn others(page: &mut Page, report: &Report, all: bool) {
     }
     for site in &report.other_sites[..shown] {
         page.field(site.severity.name(), &frames::line(site));
+        page.flush(out)?;
     }
     let left = report.other_sites.len() - shown;
     if left > 0 {
         let left = count(left as u64, "site");
         page.field("…", &format!("{left} more: --all shows them"));
     }
+    Ok(())
 }
 
 /// How many sites and puts there are of each severity.
@@ -187,17 +189,26 @@ fn losses(page: &mut Page, report: &Report) {
 
 /// How it was watched.
 fn capture(page: &mut Page, report: &Report) {
-    let capture = &report.capture;
     page.paragraph(Style::Heading, "How it was watched");
+    for (label, text) in how_watched(report) {
+        page.field(label, &text);
+    }
+}
+
+/// How the kernel was watched, as labels and texts; a text may be empty.
+pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
+    let capture = &report.capture;
+    let mut fields = Vec::new();
+    let mut field = |label, text: String| fields.push((label, text));
     let level = match capture.level {
         Level::Evictions => "evictions: final puts that evict",
         Level::Final => "final: every final put, kept or evicted",
         Level::Latent => "latent: every final put, and others where a final one would be unsafe",
     };
-    page.field("level", level);
-    page.field(
+    field("level", level.to_owned());
+    field(
         "probes",
-        &format!("{}: {}", capture.attach.name(), capture.attach_reason),
+        format!("{}: {}", capture.attach.name(), capture.attach_reason),
     );
     let locks = match report.kernel.lock_source {
         LockSource::Lockdep => "lockdep: every held lock, by class",
@@ -208,38 +219,39 @@ fn capture(page: &mut Page, report: &Report) {
             "owner fields of i_rwsem, invalidate_lock and s_umount, held for write; no others"
         }
     };
-    page.field("locks from", locks);
+    field("locks from", locks.to_owned());
     if let Some(tracking) = &capture.lock_tracking {
         let number = tracking.functions.len() as u64;
-        page.field(
+        field(
             "followed",
-            &format!("{} that take or release locks", count(number, "function")),
+            format!("{} that take or release locks", count(number, "function")),
         );
         if let Some(agreement) = &tracking.lockdep {
-            page.field("vs lockdep", &agreement.sentence());
+            field("vs lockdep", agreement.sentence());
         }
     }
-    page.field("sources", &report.kernel.debug_information.join("; "));
+    field("sources", report.kernel.debug_information.join("; "));
     if report.losses.probe_hits_missed.is_none() {
-        page.field(
+        field(
             "unknown",
-            "how many probe hits were skipped: this kernel does not count them",
+            "how many probe hits were skipped: this kernel does not count them".to_owned(),
         );
     }
-    page.field("filesystems", &capture.filesystems.join(", "));
+    field("filesystems", capture.filesystems.join(", "));
     if let Some(provocation) = &capture.provocation {
-        page.field("provoked", &provocation.sentence());
+        field("provoked", provocation.sentence());
     }
     if let Some(workload) = &capture.workload {
-        page.field(
+        field(
             "workload",
-            &format!("`{}` {}", workload.command.join(" "), workload.end()),
+            format!("`{}` {}", workload.command.join(" "), workload.end()),
         );
     }
     for (fact, reason) in &report.kernel.unknown_facts {
-        page.field("unknown", &format!("{fact}: {reason}"));
+        field("unknown", format!("{fact}: {reason}"));
     }
-    page.field("kernel", &report.kernel.version);
+    field("kernel", report.kernel.version.clone());
+    fields
 }
 
 #[cfg(test)]

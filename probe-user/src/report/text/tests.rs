@@ -4,7 +4,14 @@ use super::*;
 use crate::report::sample;
 
 fn text(report: &Report, all: bool, colour: bool) -> String {
-    render(report, &TextOptions { all, colour })
+    let mut bytes = Vec::new();
+    let options = Options {
+        all,
+        colour,
+        ..Options::default()
+    };
+    write(report, &options, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 #[test]
