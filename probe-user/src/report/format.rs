@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use super::model::Report;
-use super::text;
+use super::{flamegraph, folded, text};
 
 /// How to show a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -15,6 +15,10 @@ pub enum Format {
     Text,
     /// The report itself, indented
     Json,
+    /// Stacks in a line each with their number of puts, for flame graph tools
+    Folded,
+    /// A flame graph of the puts, coloured by severity (SVG)
+    Flamegraph,
 }
 
 /// What to show, where a form leaves a choice.
@@ -37,6 +41,8 @@ impl Format {
         match self {
             Self::Text => text::write(report, options, out),
             Self::Json => json(report, out),
+            Self::Folded => folded::write(report, out),
+            Self::Flamegraph => flamegraph::write(report, out),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
 pub mod file;
+pub mod flamegraph;
+pub mod folded;
 pub mod format;
 pub mod losses;
 pub mod model;

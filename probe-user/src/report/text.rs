@@ -145,7 +145,7 @@ fn others(page: &mut Page, report: &Report, all: bool, out: &mut dyn Write) -> i
 
 /// How many sites and puts there are of each severity.
 fn sites_by_severity(report: &Report) -> String {
-    let all = || report.findings.iter().chain(&report.other_sites);
+    let all = || report.sites();
     let mut severities: Vec<Severity> = all().map(|site| site.severity).collect();
     severities.sort_unstable_by(|a, b| b.cmp(a));
     severities.dedup();
