@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use lastref::report::file;
 use lastref::report::format::{Format, Options};
+use lastref::report::model::Severity;
 
 use super::output;
 
@@ -17,6 +18,9 @@ pub struct ReportArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// As ktap or junit, let only findings at least as bad as this fail; without it, all do.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
     /// Write it here instead of to standard output; created with mode 0600.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,6 +41,7 @@ impl ReportArgs {
         let options = Options {
             all: self.all,
             colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            fail_on: self.fail_on,
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
         match &self.output {
