@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use lastref::report::file;
 use lastref::report::format::{Format, Options};
 use lastref::report::html::{HtmlOptions, SourceUrl};
+use lastref::report::model::Severity;
 
 use super::output;
 
@@ -18,6 +19,9 @@ pub struct ReportArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// As ktap or junit, let only findings at least as bad as this fail; without it, all do.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
     /// Write it here instead of to standard output; created with mode 0600.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -44,6 +48,7 @@ impl ReportArgs {
             html: HtmlOptions {
                 source_url: self.source_url.clone(),
             },
+            fail_on: self.fail_on,
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
         match &self.output {

@@ -15,7 +15,7 @@ use crate::report::model::{
     Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Moment, Report,
     Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
-use crate::report::text;
+use crate::report::{parts, text};
 
 /// All that the page shows.
 #[derive(Serialize)]
@@ -308,7 +308,7 @@ impl<'a> FrameRow<'a> {
         Self {
             function: frame.function.as_deref(),
             module: frame.module.as_deref(),
-            printed: text::frame_name(frame),
+            printed: parts::position(frame),
             source: frame.source.as_ref(),
             inlined: &frame.inlined,
         }
@@ -340,10 +340,10 @@ impl<'a> ExampleRow<'a> {
             filesystem: &example.inode.filesystem,
             superblock: &example.inode.superblock,
             device: &example.inode.device,
-            inode: text::inode(example),
+            inode: parts::inode(example),
             work: example.work.as_ref(),
             stack_left_bytes: example.stack_left_bytes,
-            locks: text::locks(example),
+            locks: parts::locks(example),
         }
     }
 }
