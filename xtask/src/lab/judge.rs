@@ -60,7 +60,8 @@ pub fn judge(session: &Session, report: &Report) -> Judgement {
     }
     for site in &report.findings {
         let planned = |name| session.expectations.iter().any(|one| one.name == name);
-        if !site.scenario().is_some_and(planned) {
+        let is_of_a_scenario = site.scenario().is_some_and(planned);
+        if !is_of_a_scenario && !session.elsewhere.iter().any(|one| site.is(one)) {
             judgement.score.wrong += 1;
             judgement
                 .problems
@@ -357,6 +358,7 @@ mod tests {
                 held: None,
                 guest: None,
             }],
+            elsewhere: Vec::new(),
         }
     }
 

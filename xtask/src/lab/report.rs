@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::held::IfFinal;
-use super::scenarios::{Expectation, Outcome, Severity};
+use super::scenarios::{Elsewhere, Expectation, Outcome, Severity};
 
 /// What the lab's functions that make a put are called, with the scenario's name after it.
 const PUT: &str = "lab_put_in_";
@@ -265,6 +265,19 @@ impl Site {
                     .is_some_and(|name| MODULES.contains(&name))
             })
             .find_map(|frame| frame.function.as_deref()?.strip_prefix(PUT))
+    }
+
+    /// Whether it is a finding of the guest's own, with nothing of the lab in its chain.
+    pub fn is(&self, elsewhere: &Elsewhere) -> bool {
+        let is_named = |frame: &Frame| frame.function.as_deref() == Some(&elsewhere.frame);
+        self.scenario().is_none()
+            && self.frames.iter().any(is_named)
+            && self
+                .contexts
+                .iter()
+                .flat_map(|context| &context.hazards)
+                .filter(|hazard| hazard.severity.is_finding())
+                .all(|hazard| hazard.rule == elsewhere.rule)
     }
 
     /// For people.

@@ -22,8 +22,24 @@ pub struct Scenarios {
     #[serde(default)]
     known: Vec<Facts>,
     #[serde(default)]
+    may: Vec<Facts>,
+    #[serde(default)]
     lossy: Vec<Place>,
+    #[serde(default)]
+    elsewhere: Vec<Elsewhere>,
     scenario: Vec<Scenario>,
+}
+
+/// A finding of the guest's own: no scenario makes it, and it is right.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Its rule.
+    pub rule: String,
+    /// A function in its chain.
+    pub frame: String,
+    /// What the guest does, and why it is a finding; for readers of the file.
+    pub why: String,
 }
 
 /// Facts, and where they hold.
@@ -268,13 +284,23 @@ impl Scenarios {
                 .collect()
         };
         let (unknown, known) = (facts(&self.unknown), facts(&self.known));
+        let may = facts(&self.may);
         self.scenario
             .iter()
             .filter(|scenario| !scenario.not_on.contains_key(kernel))
             .filter(|scenario| !scenario.is_skipped(kernel, watch))
             .filter(|scenario| watch.level != Level::Latent || scenario.is_for_level_latent())
-            .map(|scenario| scenario.expectation(kernel, watch, &unknown, &known))
+            .map(|scenario| {
+                let mut expectation = scenario.expectation(kernel, watch, &unknown, &known);
+                expectation.may.extend(may.iter().cloned());
+                expectation
+            })
             .collect()
+    }
+
+    /// The findings that guests make of their own.
+    pub fn elsewhere(&self) -> &[Elsewhere] {
+        &self.elsewhere
     }
 
     /// Whether a kernel may skip probe hits, watched this way.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::scenarios::{Expectation, Outcome, Scenarios};
+use super::scenarios::{Elsewhere, Expectation, Outcome, Scenarios};
 use super::step::Step;
 
 /// How the probes are attached.
@@ -55,6 +55,8 @@ pub struct Session {
     pub lossy: bool,
     /// What must be reported.
     pub expectations: Vec<Expectation>,
+    /// What may be reported besides.
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 /// What the guest is to do; it knows nothing of what is expected.
@@ -211,6 +213,7 @@ pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session
                     stuck,
                     lossy: table.is_lossy(kernel, *watch),
                     expectations,
+                    elsewhere: table.elsewhere().to_vec(),
                 });
             }
         }
