@@ -204,6 +204,7 @@ impl Session {
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         Ok(Self {
             kernel: Kernel {
+                host: Some(text(names.nodename())),
                 release: text(names.release()),
                 version: text(names.version()),
                 machine: text(names.machine()),
@@ -349,11 +350,13 @@ impl Session {
                 lock_tracking: self.lock_tracking.clone(),
                 provocation: None,
                 workload,
+                suppressions: Vec::new(),
             },
             losses,
             totals: totals(&snapshot, stuck.count()),
             findings,
             other_sites,
+            merged: None,
         })
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn empty() -> Report {
             version: "0.1.0".into(),
         },
         kernel: Kernel {
+            host: None,
             release: "7.3.4-amd64".into(),
             version: "#1 SMP PREEMPT_DYNAMIC".into(),
             machine: "x86_64".into(),
@@ -41,6 +42,7 @@ pub(crate) fn empty() -> Report {
             lock_tracking: None,
             provocation: None,
             workload: None,
+            suppressions: Vec::new(),
         },
         losses: Losses {
             probe_hits_missed: Some(0),
@@ -49,6 +51,7 @@ pub(crate) fn empty() -> Report {
         totals: Totals::default(),
         findings: Vec::new(),
         other_sites: Vec::new(),
+        merged: None,
     }
 }
 
@@ -94,6 +97,8 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
         frames: vec![frame("dput"), frame("do_unlinkat")],
         truncated: false,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity,
             hazards: Vec::<Hazard>::new(),
@@ -104,6 +109,7 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
             references: None,
         }],
         stuck: Vec::new(),
+        stuck_left_out: 0,
     }
 }
 
@@ -224,6 +230,8 @@ fn deadlock() -> Site {
         frames,
         truncated: true,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity: Severity::Deadlock,
             hazards,
@@ -237,6 +245,7 @@ fn deadlock() -> Site {
             references: None,
         }],
         stuck,
+        stuck_left_out: 0,
     }
 }
 
@@ -275,6 +284,8 @@ fn latent() -> Site {
         frames,
         truncated: false,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity: Severity::Latent,
             hazards,
@@ -297,6 +308,7 @@ fn latent() -> Site {
             }),
         }],
         stuck: Vec::new(),
+        stuck_left_out: 0,
     }
 }
 

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the held locks were learned from, best first.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockSource {
     /// lockdep's `held_locks`: every lock, by class.
@@ -64,7 +66,9 @@ impl LockAgreement {
 }
 
 /// A held lock.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct Lock {
     /// Its class, as lockdep names it. By tracking, the field that it is (`inode.i_rwsem`) or
     /// the variable (`trace_types_lock`); empty if neither is known.

@@ -7,7 +7,17 @@ use crate::report::units::duration_ms;
 
 /// How the dentries' references to inodes are made to vanish.
 #[derive(
-    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum ProvocationMethod {
@@ -18,7 +28,7 @@ pub enum ProvocationMethod {
 }
 
 /// How final puts were provoked, with `--provoke`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Provocation {
     /// How.
     pub method: ProvocationMethod,
