@@ -2,6 +2,7 @@
 
 mod doctor;
 mod hazards;
+mod merge;
 mod observe;
 mod output;
 mod provoke;
@@ -51,6 +52,8 @@ enum Command {
     Run(run::RunArgs),
     /// Show a saved report
     Report(report::ReportArgs),
+    /// Merge the reports of many hosts or runs into one
+    Merge(merge::MergeArgs),
     /// Say whether and how well this kernel can be watched
     Doctor(doctor::DoctorArgs),
     /// Explain the rules
@@ -71,6 +74,7 @@ impl Cli {
             Command::Watch(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Merge(args) => args.run(),
             Command::Doctor(args) => args.run(),
             Command::Hazards(args) => args.run(),
             Command::Schema(args) => args.run(),

@@ -1,8 +1,10 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
+pub mod again;
 pub mod file;
 pub mod format;
 pub mod losses;
+pub mod merge;
 pub mod model;
 pub mod order;
 pub mod page;

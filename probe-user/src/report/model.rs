@@ -180,6 +180,18 @@ impl Attach {
     }
 }
 
+impl Level {
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evictions => "evictions",
+            Self::Final => "final",
+            Self::Latent => "latent",
+        }
+    }
+}
+
 impl Counts {
     /// All puts, final or not.
     #[must_use]

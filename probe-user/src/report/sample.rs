@@ -312,6 +312,32 @@ fn latent() -> Site {
     }
 }
 
+/// The same put where something else than dentries holds the inode: nothing speaks against it, but
+/// that a final one would be unsafe.
+pub(crate) fn held_elsewhere() -> Site {
+    let mut site = latent();
+    let context = &mut site.contexts[0];
+    let mut facts = Facts::default();
+    for fact in [Fact::PreemptDisabled, Fact::NonFinal] {
+        facts.set(fact, true);
+    }
+    context.hazards = judge(&Call {
+        facts,
+        chain: &["cephlike_drop_cap".into(), "kthread".into()],
+        counts: &context.counts,
+        example: context.example.as_ref(),
+        stuck: &[],
+        final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
+        outcome: Outcome::Seen,
+    });
+    context.facts.yes = ["preempt_disabled", "non_final"].map(String::from).to_vec();
+    context.severity = Severity::Benign;
+    context.references = None;
+    site.severity = Severity::Benign;
+    site
+}
+
 /// A report with everything in it.
 pub(crate) fn report() -> Report {
     let mut sites = vec![

@@ -19,6 +19,18 @@ pub enum LockSource {
     Owners,
 }
 
+impl LockSource {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lockdep => "lockdep",
+            Self::Tracking => "tracking",
+            Self::Owners => "owners",
+        }
+    }
+}
+
 /// How locks were followed. Those that were taken before the probes were attached, and those
 /// that no probe sees (spinlocks; a percpu-rwsem for read, which is taken inline), are unknown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -48,7 +60,7 @@ impl LockAgreement {
     #[must_use]
     pub fn sentence(&self) -> String {
         let only = |source: &str, locks: &BTreeMap<String, u64>| {
-            let number: u64 = locks.values().sum();
+            let number = crate::report::units::sum(locks.values().copied());
             let names: Vec<&str> = locks.keys().map(String::as_str).collect();
             match number {
                 0 => format!("none only by {source}"),

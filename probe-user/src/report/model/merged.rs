@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attach, Kernel, Level, Provocation};
 
-/// What a merged report was made from.
+/// What a merged report was made from. It has no marks of a baseline or of suppressions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
 pub struct Merged {
     /// Reports of single runs that are in it.

@@ -52,6 +52,17 @@ pub struct Provocation {
     pub failure: Option<String>,
 }
 
+impl ProvocationMethod {
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DropCaches => "drop-caches",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 impl Provocation {
     /// What was done, in a sentence.
     #[must_use]
