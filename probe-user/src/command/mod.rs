@@ -10,6 +10,7 @@ mod report;
 mod run;
 mod schema;
 mod stop;
+mod suppress;
 mod watch;
 mod workload;
 
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 pub use output::tell;
 
 use clap::{Parser, Subcommand};
+use lastref::report::gate;
+use lastref::report::model::{Report, Severity};
 
 /// Findings at or above `--fail-on`.
 const FINDINGS: u8 = 1;
@@ -62,6 +65,18 @@ enum Command {
     Schema(schema::SchemaArgs),
     #[command(name = provoke::SUBCOMMAND, hide = true)]
     ProvokePasses(provoke::PassesArgs),
+}
+
+/// The exit status for `report`: whether anything that is neither known nor excused is as bad as
+/// `fail_on`.
+fn verdict(report: &Report, fail_on: Severity) -> u8 {
+    if gate::worst(report) >= Some(fail_on) {
+        FINDINGS
+    } else if report.capture.complete {
+        0
+    } else {
+        INCOMPLETE
+    }
 }
 
 impl Cli {

@@ -12,4 +12,4 @@ mod sites;
 mod stuck;
 
 pub use baseline::Baseline;
-pub use session::{ObserveError, Session, SessionOptions, worst_unknown};
+pub use session::{ObserveError, Session, SessionOptions};

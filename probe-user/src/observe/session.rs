@@ -30,7 +30,7 @@ use crate::{
     report::{
         model::{
             Attach, Capture, Example, Frame, Kernel, Level, LockAgreement, LockSource,
-            LockTracking, Losses, Report, SCHEMA_VERSION, Severity, Tool, Totals, Workload,
+            LockTracking, Losses, Report, SCHEMA_VERSION, Tool, Totals, Workload,
         },
         order,
     },
@@ -489,15 +489,4 @@ fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
             + recorded_non_final.max(totals.recorded_non_final_puts),
         benign_non_final_puts: totals.benign_non_final_puts,
     }
-}
-
-/// The worst severity among the findings of `report` that no baseline has; `None` if there are none.
-#[must_use]
-pub fn worst_unknown(report: &Report) -> Option<Severity> {
-    report
-        .findings
-        .iter()
-        .filter(|site| !site.known)
-        .map(|site| site.severity)
-        .max()
 }

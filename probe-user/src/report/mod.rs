@@ -3,6 +3,7 @@
 pub mod again;
 pub mod file;
 pub mod format;
+pub mod gate;
 pub mod losses;
 pub mod merge;
 pub mod model;
@@ -10,6 +11,7 @@ pub mod order;
 pub mod page;
 pub mod rules;
 pub mod schema;
+pub mod suppress;
 pub mod text;
 pub mod units;
 
