@@ -1,5 +1,6 @@
 //! The subcommands, one file each, and the exit statuses that they share.
 
+mod diff;
 mod doctor;
 mod hazards;
 mod merge;
@@ -55,6 +56,8 @@ enum Command {
     Run(run::RunArgs),
     /// Show a saved report
     Report(report::ReportArgs),
+    /// Compare two saved reports: what is new, gone, worse, better
+    Diff(diff::DiffArgs),
     /// Merge the reports of many hosts or runs into one
     Merge(merge::MergeArgs),
     /// Say whether and how well this kernel can be watched
@@ -89,6 +92,7 @@ impl Cli {
             Command::Watch(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Diff(args) => args.run(),
             Command::Merge(args) => args.run(),
             Command::Doctor(args) => args.run(),
             Command::Hazards(args) => args.run(),

@@ -1,6 +1,7 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
 pub mod again;
+pub mod diff;
 pub mod file;
 pub mod format;
 pub mod gate;
