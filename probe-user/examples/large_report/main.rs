@@ -14,8 +14,8 @@ use fastrand::Rng;
 use lastref::hazard::{self, Call, Outcome};
 use lastref::report::model::{
     Attach, Bucket, Capture, Context, CountBucket, Counts, Dentries, Example, FactSheet, Frame,
-    Inlined, InodeExample, Kernel, Level, LockSource, Losses, References, Report, SCHEMA_VERSION,
-    Severity, Site, Source, StuckCall, Tool, Totals, Work, Workload,
+    Inlined, InodeExample, Kernel, Level, LockSource, Losses, Moment, References, Report,
+    SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool, Totals, Work, Workload,
 };
 use lastref::report::order;
 use lastref::symbol;
@@ -28,6 +28,9 @@ const STUCK_ONE_IN: usize = 8;
 
 /// For how long the run is said to have watched, in milliseconds.
 const DURATION_MS: u64 = 6 * 3_600_000;
+
+/// In how many parts.
+const MOMENTS: u64 = 180;
 
 fn main() -> Result<()> {
     let sites = std::env::args()
@@ -100,6 +103,7 @@ fn report(number: usize) -> Report {
             suppressions: Vec::new(),
         },
         losses,
+        timeline: timeline(&totals, &findings, &other_sites),
         totals,
         findings,
         other_sites,
@@ -122,6 +126,36 @@ fn totals(sites: &[Site]) -> Totals {
         non_final_puts: benign_non_final_puts + sum(|site| site.counts.non_final),
         benign_non_final_puts,
     }
+}
+
+/// When those puts and evictions were: in waves, as of nightly jobs.
+fn timeline(totals: &Totals, findings: &[Site], others: &[Site]) -> Vec<Moment> {
+    let mut left = BTreeMap::from([(Severity::Benign, totals.benign_evictions)]);
+    for site in findings.iter().chain(others) {
+        *left.entry(site.severity).or_default() += site.counts.evicted;
+    }
+    let mut puts = totals.final_puts;
+    (1..=MOMENTS)
+        .map(|moment| {
+            let share = |left: &mut u64, of: u64| {
+                let wave = 1 + moment * moment % 37 + 40 * u64::from(moment % 60 < 12);
+                let part = (*left * wave / (20 * of)).min(*left);
+                let part = if of == 1 { *left } else { part };
+                *left -= part;
+                part
+            };
+            let of = MOMENTS - moment + 1;
+            Moment {
+                at_ms: moment * DURATION_MS / MOMENTS,
+                final_puts: share(&mut puts, of),
+                evictions: left
+                    .iter_mut()
+                    .map(|(severity, left)| (*severity, share(left, of)))
+                    .collect(),
+                stuck: totals.stuck * moment / MOMENTS,
+            }
+        })
+        .collect()
 }
 
 /// A random site.

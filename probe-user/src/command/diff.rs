@@ -49,6 +49,7 @@ impl DiffArgs {
         let options = Options {
             all: self.all,
             colour: std::io::stdout().is_terminal(),
+            ..Options::default()
         };
         output::stream(|out| self.write(&diff, &options, out))?;
         let Some(fail_on) = self.fail_on else {

@@ -87,6 +87,7 @@ impl MergeArgs {
         let options = Options {
             all: self.all,
             colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            ..Options::default()
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
         match &self.output {

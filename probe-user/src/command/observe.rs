@@ -342,6 +342,7 @@ impl ObserveArgs {
         let options = Options {
             all: self.all,
             colour: std::io::stdout().is_terminal(),
+            ..Options::default()
         };
         let mut shown = report.clone();
         let format = if self.json {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use lastref::observe::Baseline;
 use lastref::report::file;
 use lastref::report::format::{Format, Options};
+use lastref::report::html::{HtmlOptions, SourceUrl};
 use lastref::report::model::Severity;
 
 use super::{output, suppress, verdict};
@@ -22,6 +23,9 @@ pub struct ReportArgs {
     /// Write it here instead of to standard output; created with mode 0600.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Link source lines in HTML to this address, with {file} and {line} in place of them
+    #[arg(long, value_name = "TEMPLATE")]
+    source_url: Option<SourceUrl>,
     /// Show every site, also those that are no findings, and those that are suppressed.
     #[arg(long)]
     all: bool,
@@ -54,6 +58,9 @@ impl ReportArgs {
         let options = Options {
             all: self.all,
             colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            html: HtmlOptions {
+                source_url: self.source_url.clone(),
+            },
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
         match &self.output {

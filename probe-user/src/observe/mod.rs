@@ -10,6 +10,7 @@ mod held_locks;
 mod session;
 mod sites;
 mod stuck;
+mod timeline;
 
 pub use baseline::Baseline;
 pub use session::{ObserveError, Session, SessionOptions};

@@ -16,6 +16,7 @@ use super::{
     held_locks::LockNames,
     sites::{self, Aggregate, Chain},
     stuck::StuckCalls,
+    timeline::Timeline,
 };
 use crate::{
     kernel::{
@@ -135,6 +136,7 @@ pub struct Session {
     symbolizer: Symbolizer,
     started: Timestamp,
     clock: Instant,
+    timeline: Timeline,
     /// Why the stacks of threads cannot be read, if they cannot.
     stacks_unreadable: Option<String>,
     /// Symbolized chains, by hash.
@@ -236,6 +238,7 @@ impl Session {
             probe,
             started: Timestamp::now(),
             clock: Instant::now(),
+            timeline: Timeline::default(),
             stacks_unreadable: None,
             chains: HashMap::new(),
             examples: HashMap::new(),
@@ -320,6 +323,9 @@ impl Session {
             recorded.chain(non_final).chain(benign),
             &self.options.baseline,
         );
+        let totals = totals(&snapshot, stuck.count());
+        let elapsed_ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.timeline.note(elapsed_ms, &totals, sites.iter());
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
         let incomplete_because = self.incompleteness(&losses, interim);
@@ -340,7 +346,7 @@ impl Session {
             },
             capture: Capture {
                 started: format!("{:.0}", self.started),
-                duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+                duration_ms: elapsed_ms,
                 level: self.options.level,
                 attach: self.attach,
                 attach_reason: self.attach_reason.clone(),
@@ -353,10 +359,11 @@ impl Session {
                 suppressions: Vec::new(),
             },
             losses,
-            totals: totals(&snapshot, stuck.count()),
+            totals,
             findings,
             other_sites,
             merged: None,
+            timeline: self.timeline.moments().to_vec(),
         })
     }
 

@@ -166,6 +166,8 @@ impl Merger {
             totals: self.totals,
             findings,
             other_sites,
+            // It is of the time since each report's own begin.
+            timeline: Vec::new(),
             merged: Some(Merged {
                 sources: self.sources.finish(),
                 ..merged

@@ -5,6 +5,7 @@ pub mod diff;
 pub mod file;
 pub mod format;
 pub mod gate;
+pub mod html;
 pub mod losses;
 pub mod merge;
 pub mod model;

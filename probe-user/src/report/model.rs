@@ -14,12 +14,14 @@ mod provocation;
 mod references;
 mod sums;
 mod suppression;
+mod timeline;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
 pub use merged::{Merged, ReportSource, SeenIn};
 pub use provocation::{Provocation, ProvocationMethod};
 pub use references::{CountBucket, Dentries, References};
 pub use suppression::{Suppression, SuppressionState};
+pub use timeline::Moment;
 
 /// The version of the report's form. It grows when a reader of the old form would misread
 /// the new one; added fields do not change it.
@@ -47,6 +49,9 @@ pub struct Report {
     /// What the report was merged from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<Merged>,
+    /// What happened when, in at most 240 parts; empty in merged reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Moment>,
 }
 
 /// The program that wrote a report.
@@ -334,7 +339,7 @@ pub struct Site {
 
 /// One frame of a call chain.
 #[derive(
-    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub struct Frame {
     /// The function's name as the kernel has it; absent if the address has no symbol.
@@ -360,7 +365,7 @@ pub struct Frame {
 }
 
 /// A place in the kernel's source.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// File, as the debug information names it.
     pub file: String,
@@ -369,7 +374,7 @@ pub struct Source {
 }
 
 /// A function inlined into a frame.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Inlined {
     /// Its name.
     pub function: String,

@@ -6,7 +6,7 @@ use probe_common::{Fact, Facts};
 
 use super::model::{
     Attach, Bucket, Capture, Context, CountBucket, Counts, Dentries, Example, FactSheet, Frame,
-    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, Provocation,
+    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, Moment, Provocation,
     ProvocationMethod, References, Report, SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool,
     Totals, Work, Workload,
 };
@@ -52,6 +52,7 @@ pub(crate) fn empty() -> Report {
         findings: Vec::new(),
         other_sites: Vec::new(),
         merged: None,
+        timeline: Vec::new(),
     }
 }
 
@@ -378,6 +379,12 @@ pub(crate) fn report() -> Report {
         non_final_puts: 40,
         benign_non_final_puts: 30,
     };
+    report.timeline = vec![Moment {
+        at_ms: 30_000,
+        final_puts: 1000,
+        evictions: [(Severity::Deadlock, 2), (Severity::Benign, 68)].into(),
+        stuck: 1,
+    }];
     report.findings = findings;
     report.other_sites = other_sites;
     report

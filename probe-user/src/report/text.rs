@@ -12,6 +12,9 @@ mod finding;
 pub(super) mod frames;
 mod merged;
 
+pub(super) use finding::{inode, locks};
+pub(super) use frames::name as frame_name;
+
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
 
@@ -208,17 +211,26 @@ fn losses(page: &mut Page, report: &Report) {
 
 /// How it was watched.
 fn capture(page: &mut Page, report: &Report) {
-    let capture = &report.capture;
     page.paragraph(Style::Heading, "How it was watched");
+    for (label, text) in how_watched(report) {
+        page.field(label, &text);
+    }
+}
+
+/// How the kernel was watched, as labels and texts; a text may be empty.
+pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
+    let capture = &report.capture;
+    let mut fields = Vec::new();
+    let mut field = |label, text: String| fields.push((label, text));
     let level = match capture.level {
         Level::Evictions => "evictions: final puts that evict",
         Level::Final => "final: every final put, kept or evicted",
         Level::Latent => "latent: every final put, and others where a final one would be unsafe",
     };
-    page.field("level", level);
-    page.field(
+    field("level", level.to_owned());
+    field(
         "probes",
-        &format!("{}: {}", capture.attach.name(), capture.attach_reason),
+        format!("{}: {}", capture.attach.name(), capture.attach_reason),
     );
     let locks = match report.kernel.lock_source {
         LockSource::Lockdep => "lockdep: every held lock, by class",
@@ -229,41 +241,42 @@ fn capture(page: &mut Page, report: &Report) {
             "owner fields of i_rwsem, invalidate_lock and s_umount, held for write; no others"
         }
     };
-    page.field("locks from", locks);
+    field("locks from", locks.to_owned());
     if let Some(tracking) = &capture.lock_tracking {
         let number = tracking.functions.len() as u64;
-        page.field(
+        field(
             "followed",
-            &format!("{} that take or release locks", count(number, "function")),
+            format!("{} that take or release locks", count(number, "function")),
         );
         if let Some(agreement) = &tracking.lockdep {
-            page.field("vs lockdep", &agreement.sentence());
+            field("vs lockdep", agreement.sentence());
         }
     }
-    page.field("sources", &report.kernel.debug_information.join("; "));
+    field("sources", report.kernel.debug_information.join("; "));
     if report.losses.probe_hits_missed.is_none() {
-        page.field(
+        field(
             "unknown",
-            "how many probe hits were skipped: this kernel does not count them",
+            "how many probe hits were skipped: this kernel does not count them".to_owned(),
         );
     }
-    page.field("filesystems", &capture.filesystems.join(", "));
+    field("filesystems", capture.filesystems.join(", "));
     if let Some(provocation) = &capture.provocation {
-        page.field("provoked", &provocation.sentence());
+        field("provoked", provocation.sentence());
     }
     if let Some(workload) = &capture.workload {
-        page.field(
+        field(
             "workload",
-            &format!("`{}` {}", workload.command.join(" "), workload.end()),
+            format!("`{}` {}", workload.command.join(" "), workload.end()),
         );
     }
     for (fact, reason) in &report.kernel.unknown_facts {
-        page.field("unknown", &format!("{fact}: {reason}"));
+        field("unknown", format!("{fact}: {reason}"));
     }
     for entry in &capture.suppressions {
-        page.field("suppress", &suppression(entry));
+        field("suppress", suppression(entry));
     }
-    page.field("kernel", &report.kernel.version);
+    field("kernel", report.kernel.version.clone());
+    fields
 }
 
 /// An entry of `--suppress` and what came of it.

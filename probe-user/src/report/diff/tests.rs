@@ -28,7 +28,10 @@ fn only(old: Vec<Site>, new: Vec<Site>) -> SiteChange {
 
 fn text(diff: &Diff, all: bool) -> String {
     let mut out = Vec::new();
-    let options = Options { all, colour: false };
+    let options = Options {
+        all,
+        ..Options::default()
+    };
     text::write(diff, &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }

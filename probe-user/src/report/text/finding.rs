@@ -211,7 +211,7 @@ fn filesystem(example: &Example) -> String {
 }
 
 /// The inode of the example.
-fn inode(example: &Example) -> String {
+pub fn inode(example: &Example) -> String {
     let inode = &example.inode;
     let i_count = inode
         .i_count
@@ -237,7 +237,7 @@ fn inode(example: &Example) -> String {
 }
 
 /// The locks of the example.
-fn locks(example: &Example) -> String {
+pub fn locks(example: &Example) -> String {
     let mut locks: Vec<String> = example
         .held_locks
         .iter()
