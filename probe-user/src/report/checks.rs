@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::format::Options;
+use super::gate;
 use super::model::{Kernel, Level, Report, Severity, Site};
 use super::order::FINDING;
 use super::page::Page;
@@ -97,13 +98,15 @@ pub fn incomplete(report: &Report) -> Option<String> {
 #[must_use]
 pub fn verdict(site: &Site, options: &Options) -> Verdict {
     if site.severity < FINDING {
-        Verdict::Pass
-    } else if site.known {
-        Verdict::Tolerated("the baseline has it")
-    } else if options.fail_on.is_some_and(|least| site.severity < least) {
-        Verdict::Tolerated("milder than --fail-on")
-    } else {
-        Verdict::Fail
+        return Verdict::Pass;
+    }
+    match gate::charge(site) {
+        None if site.known => Verdict::Tolerated("the baseline has it"),
+        None => Verdict::Tolerated("it is suppressed"),
+        Some(severity) if options.fail_on.is_some_and(|least| severity < least) => {
+            Verdict::Tolerated("milder than --fail-on")
+        }
+        Some(_) => Verdict::Fail,
     }
 }
 

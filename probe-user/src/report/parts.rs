@@ -3,7 +3,7 @@
 use probe_common::{ALL_FACTS, Fact};
 
 use super::model::{Context, Counts, Example, Frame, Hazard, Kernel, Site, StuckCall};
-use super::units::{count, duration, duration_ms};
+use super::units::{count, duration, duration_ms, sum};
 use crate::hazard::Rule;
 
 /// A label and what belongs to it.
@@ -29,9 +29,15 @@ pub fn overview(site: &Site, of: &Kernel) -> Vec<Part> {
     } else {
         ""
     };
+    let seen_in = site.seen_in.as_ref().map_or_else(String::new, |seen_in| {
+        let reports = count(seen_in.reports, "report");
+        format!("in {reports}, on {}", seen_in.kernels.join(", "))
+    });
     vec![
         ("kernel", kernel(of)),
         ("site", format!("{}{known}", site.id)),
+        ("suppressed", site.suppressed.clone().unwrap_or_default()),
+        ("seen", seen_in),
         ("counts", counts(&site.counts)),
         ("provoked", provoked(site)),
     ]
@@ -207,12 +213,11 @@ fn counts(counts: &Counts) -> String {
 /// How many of a site's final puts `--provoke` made the last ones, if it did any.
 fn provoked(site: &Site) -> String {
     let name = Fact::Provoked.name();
-    let by_provocation: u64 = site
+    let provoked = site
         .contexts
         .iter()
-        .filter(|context| context.facts.yes.iter().any(|fact| fact == name))
-        .map(|context| context.counts.final_puts)
-        .sum();
+        .filter(|context| context.facts.yes.iter().any(|fact| fact == name));
+    let by_provocation = sum(provoked.map(|context| context.counts.final_puts));
     if by_provocation == 0 {
         return String::new();
     }

@@ -141,6 +141,9 @@ fn result(site: &Site, release: &str, place: Place) -> Value {
     if site.known {
         result["baselineState"] = "unchanged".into();
     }
+    if let Some(reason) = &site.suppressed {
+        result["suppressions"] = json!([{ "kind": "external", "justification": reason }]);
+    }
     result
 }
 

@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use super::format::Options;
-use super::model::{Level, LockSource, Report, Severity};
+use super::model::{Level, LockSource, Report, Severity, Site, Suppression, SuppressionState};
 use super::page::{Page, Style};
 use super::parts;
-use super::units::{count, duration_ms};
+use super::units::{count, duration_ms, sum};
 
 pub(super) mod finding;
 pub(super) mod frames;
+mod merged;
 
 
 /// How many other sites are shown without `--all`.
@@ -23,13 +24,16 @@ const OTHER_SITES: usize = 10;
 pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(options.colour);
     summary(&mut page, report);
-    for (number, site) in report.findings.iter().enumerate() {
+    let shown = |site: &&Site| options.all || site.suppressed.is_none();
+    for (number, site) in report.findings.iter().filter(shown).enumerate() {
         page.gap();
         finding::write(&mut page, number + 1, site, &report.kernel, true);
         page.flush(out)?;
     }
     page.gap();
     others(&mut page, report, options.all, out)?;
+    page.gap();
+    merged::write(&mut page, report);
     page.gap();
     losses(&mut page, report);
     page.gap();
@@ -84,6 +88,24 @@ fn summary(page: &mut Page, report: &Report) {
         }
     };
     page.paragraph(style, &result);
+    let suppressed = report
+        .findings
+        .iter()
+        .filter(|site| site.suppressed.is_some());
+    let suppressed = suppressed.count() as u64;
+    if suppressed > 0 {
+        page.paragraph(
+            Style::Plain,
+            &format!(
+                "Of these {} suppressed: --all shows what and why.",
+                if suppressed == 1 {
+                    "1 is".to_owned()
+                } else {
+                    format!("{suppressed} are")
+                }
+            ),
+        );
+    }
     if !report.capture.complete {
         page.paragraph(
             Style::Alarm,
@@ -151,8 +173,8 @@ fn sites_by_severity(report: &Report) -> String {
         .into_iter()
         .map(|severity| {
             let sites = || all().filter(|site| site.severity == severity);
-            let final_puts = sites().map(|site| site.counts.final_puts).sum();
-            let non_final: u64 = sites().map(|site| site.counts.non_final).sum();
+            let final_puts = sum(sites().map(|site| site.counts.final_puts));
+            let non_final = sum(sites().map(|site| site.counts.non_final));
             let others = if non_final > 0 {
                 format!(", {} not final", count(non_final, "put"))
             } else {
@@ -245,8 +267,26 @@ pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
     for (fact, reason) in &report.kernel.unknown_facts {
         field("unknown", format!("{fact}: {reason}"));
     }
+    for entry in &capture.suppressions {
+        field("suppress", suppression(entry));
+    }
     field("kernel", report.kernel.version.clone());
     fields
+}
+
+/// An entry of `--suppress` and what came of it.
+#[must_use]
+pub fn suppression(entry: &Suppression) -> String {
+    let state = match entry.state {
+        SuppressionState::Used => format!("excuses something at {}", count(entry.sites, "site")),
+        SuppressionState::Unused => "unused: nothing that it would excuse was found".to_owned(),
+        SuppressionState::OtherKernel => "is for other kernels".to_owned(),
+        SuppressionState::Expired => format!(
+            "expired after {}, and excuses nothing",
+            entry.expires.as_deref().unwrap_or_default()
+        ),
+    };
+    format!("{} ({}) {state}", entry.place, entry.reason)
 }
 
 #[cfg(test)]

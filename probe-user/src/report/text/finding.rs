@@ -5,6 +5,7 @@ use super::frames;
 use crate::report::model::{Context, Hazard, Kernel, Site, StuckCall};
 use crate::report::page::Page;
 use crate::report::parts::{self, Part};
+use crate::report::units::count;
 
 /// One site that is a finding, with the addresses that the report has or without.
 pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addresses: bool) {
@@ -22,7 +23,7 @@ pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addre
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
-            hazards(page, &context.hazards);
+            hazards(page, &context.hazards, site.suppressed.is_none());
         } else {
             page.field("also", &parts::brief(context));
         }
@@ -33,6 +34,10 @@ pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addre
     frames::chain(page, site, addresses);
     for call in &site.stuck {
         stuck(page, call);
+    }
+    if site.stuck_left_out > 0 {
+        let left_out = count(site.stuck_left_out, "call");
+        page.field("stuck", &format!("{left_out} more, for less long"));
     }
 }
 
@@ -49,7 +54,7 @@ fn details(page: &mut Page, context: &Context) {
 }
 
 /// The rules that matched: the worst in full, the milder ones in a line.
-fn hazards(page: &mut Page, hazards: &[Hazard]) {
+fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
     let worst = hazards.first().map(|hazard| hazard.severity);
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
@@ -65,6 +70,13 @@ fn hazards(page: &mut Page, hazards: &[Hazard]) {
             page.field("and", &format!("{severity}: {title} ({rule})"));
         }
         page.field("evidence", &evidence);
+        // Where all of the site is, it has been said above.
+        if site_is_charged {
+            page.field(
+                "suppressed",
+                hazard.suppressed.as_deref().unwrap_or_default(),
+            );
+        }
         page.field("waits for", hazard.waits_for.as_deref().unwrap_or_default());
         page.field("why", &hazard.why);
         for words in parts::kernel_says(hazard) {
