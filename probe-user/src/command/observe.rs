@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{ErrorKind, IsTerminal as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -334,7 +334,7 @@ impl ObserveArgs {
     fn show(&self, report: &Report) -> Result<()> {
         let options = TextOptions {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: output::colour(),
         };
         let mut shown = report.clone();
         let format = if self.json {

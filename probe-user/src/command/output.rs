@@ -1,9 +1,10 @@
-//! Standard output, for text that is complete.
+//! Standard output, for text that is complete, and whether it is coloured.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
 
 /// Writes `text` to standard output.
@@ -30,4 +31,10 @@ pub fn print(text: &str) -> anyhow::Result<ExitCode> {
 /// which must not end a run that has a report to write.
 pub fn tell(message: impl Display) {
     let _ = writeln!(io::stderr(), "lastref: {message}");
+}
+
+/// Whether standard output is to be coloured: as `--color` said, else unless `NO_COLOR` is set,
+/// if it is a terminal that can or `CLICOLOR_FORCE` is set.
+pub fn colour() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }

@@ -1,6 +1,5 @@
 //! `lastref report`: shows a report that was saved.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,7 +33,7 @@ impl ReportArgs {
         let report = file::read(&self.file)?;
         let options = TextOptions {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: output::colour(),
         };
         output::print(&self.format.render(&report, &options)?)
     }
