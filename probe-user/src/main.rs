@@ -4,10 +4,8 @@ mod command;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    match command::Cli::parse().run() {
+    match command::Cli::parse_or_exit().run() {
         Ok(code) => code,
         Err(error) => {
             command::tell(format_args!("{error:#}"));

@@ -101,21 +101,68 @@ fn rules_are_explained() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let mut child = lastref(&["schema"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let mut error = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut error)
-        .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{error}");
-    assert!(error.is_empty(), "{error}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let path = path.to_str().unwrap();
+    for (arguments, statuses) in [
+        (&["--help"][..], &[0][..]),
+        (&["--version"], &[0]),
+        (&["watch", "--help"], &[0]),
+        (&["report", path], &[0]),
+        (&["report", "--format", "json", path], &[0]),
+        (&["hazards"], &[0]),
+        (&["hazards", "--markdown"], &[0]),
+        (&["schema"], &[0]),
+        // It says whether this machine can be watched.
+        (&["doctor"], &[0, 4]),
+        (&["doctor", "--json"], &[0, 4]),
+    ] {
+        let mut child = lastref(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut error = String::new();
+        let mut stream = child.stderr.take().unwrap();
+        stream.read_to_string(&mut error).unwrap();
+        let status = child.wait().unwrap().code().unwrap();
+        assert!(
+            statuses.contains(&status),
+            "{arguments:?}: {status}, {error}"
+        );
+        assert!(error.is_empty(), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn colour_is_as_the_user_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let report = ["report", path.to_str().unwrap()];
+    let always = [&report[..], &["--color", "always"]].concat();
+    let never = [&["--color=never"][..], &report].concat();
+    for (arguments, environment, expected) in [
+        (&report[..], &[][..], false),
+        (&report, &["CLICOLOR_FORCE"], true),
+        (&report, &["CLICOLOR_FORCE", "NO_COLOR"], false),
+        (&always, &["NO_COLOR"], true),
+        (&never, &["CLICOLOR_FORCE"], false),
+        (&["hazards"], &["CLICOLOR_FORCE"], true),
+        (&["--help"], &[], false),
+        (&["--help"], &["CLICOLOR_FORCE"], true),
+        (&["--help"], &["CLICOLOR_FORCE", "NO_COLOR"], false),
+    ] {
+        let mut command = lastref(arguments);
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        command.envs(environment.iter().map(|name| (name, "1")));
+        let output = command.output().unwrap();
+        assert_eq!(
+            text(&output.stdout).contains('\x1b'),
+            expected,
+            "{arguments:?} {environment:?}: {output:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Building `lastref` itself, and the static binary to hand out.
+//! Building `lastref` itself, for this machine and as a static binary to hand out.
 
-use std::fs;
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,9 +10,10 @@ use crate::context::Context;
 use crate::progress::{output_of, run_logged, step};
 
 /// The agent's package; its binary is `lastref`.
-const PACKAGE: &str = "probe-user";
+pub const PACKAGE: &str = "probe-user";
 const BINARY: &str = "lastref";
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What the static binary is built for.
+pub const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the release binary and returns where it is.
 pub fn build(context: &Context) -> Result<PathBuf> {
@@ -28,46 +29,54 @@ pub fn build(context: &Context) -> Result<PathBuf> {
     })
 }
 
-/// `cargo xtask dist`: a static binary in `target/dist`.
-pub fn dist(context: &Context) -> Result<u8> {
-    let target = step("build static lastref", || {
+/// Builds the static binary, without symbols and the same wherever it is built; returns where it is.
+///
+/// It is linked with the GNU C Library: of what needs its shared parts at run time (name services,
+/// character sets) the agent uses nothing.
+pub fn build_static(context: &Context) -> Result<PathBuf> {
+    step("build static lastref", || {
         run_logged(
             "build static lastref",
             cargo_build(context)
                 .args(["--target", STATIC_TARGET])
-                .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+                .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+                .env_remove("RUSTFLAGS")
+                .env("CARGO_ENCODED_RUSTFLAGS", static_flags(context)?),
             &context.cache.join("logs/dist.log"),
         )?;
-        let built = context
+        let binary = context
             .target()
             .join(STATIC_TARGET)
             .join("release")
             .join(BINARY);
-        let target = context.target().join("dist").join(BINARY);
-        let directory = context.target().join("dist");
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("{} cannot be created", directory.display()))?;
-        fs::copy(&built, &target).with_context(|| {
-            format!(
-                "{} cannot be copied to {}",
-                built.display(),
-                target.display()
-            )
-        })?;
-        Ok(target)
-    })?;
-    let headers = output_of(
-        Command::new("readelf")
-            .args(["--program-headers", "--dynamic", "--wide"])
-            .arg(&target)
-            .env("LC_ALL", "C"),
-    )?;
-    if let Some(dependency) = dynamic_dependency(&headers) {
-        anyhow::bail!("{} is not static: {dependency}", target.display());
-    }
-    output_of(Command::new(&target).arg("--version")).context("the static binary does not run")?;
-    println!("{}", target.display());
-    Ok(0)
+        let headers = output_of(
+            Command::new("readelf")
+                .args(["--program-headers", "--dynamic", "--wide"])
+                .arg(&binary)
+                .env("LC_ALL", "C"),
+        )?;
+        if let Some(dependency) = dynamic_dependency(&headers) {
+            anyhow::bail!("{} is not static: {dependency}", binary.display());
+        }
+        output_of(Command::new(&binary).arg("--version"))
+            .context("the static binary does not run")?;
+        Ok(binary)
+    })
+}
+
+/// Static, and without this machine's paths.
+fn static_flags(context: &Context) -> Result<String> {
+    let cargo = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set: where packages are is not known")?;
+    // The last one that fits is taken: the checkout may lie below Cargo's directory, or it there.
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/cargo", cargo.display()),
+        format!("--remap-path-prefix={}=/lastref", context.root.display()),
+    ];
+    Ok(flags.join("\u{1f}"))
 }
 
 fn cargo_build(context: &Context) -> Command {

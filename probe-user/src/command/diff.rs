@@ -1,6 +1,6 @@
 //! `lastref diff`: compares two saved reports.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,7 +48,7 @@ impl DiffArgs {
         let diff = diff::diff(&file::read(&self.old)?, &file::read(&self.new)?);
         let options = Options {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: output::colour(),
             ..Options::default()
         };
         output::stream(|out| self.write(&diff, &options, out))?;

@@ -3,7 +3,6 @@
 mod checks;
 mod diagnosis;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use lastref::report::page::{NAME, Page, Style};
@@ -15,7 +14,7 @@ use super::{CANNOT_WATCH, output};
 /// Say whether this kernel can be watched, and what is missing.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// Print JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -31,7 +30,7 @@ impl DoctorArgs {
         let text = if self.json {
             serde_json::to_string_pretty(&diagnosis)? + "\n"
         } else {
-            render(&diagnosis, std::io::stdout().is_terminal())
+            render(&diagnosis, output::colour())
         };
         output::print(&text)?;
         Ok(if diagnosis.watchable {

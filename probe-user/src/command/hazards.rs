@@ -1,6 +1,5 @@
 //! `lastref hazards`: prints the table of rules, or one rule in full.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -26,7 +25,7 @@ impl HazardsArgs {
     ///
     /// When there is no such rule, or standard output cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let colour = std::io::stdout().is_terminal();
+        let colour = output::colour();
         let text = match &self.rule {
             None if self.markdown => rules::markdown(),
             None => rules::table(colour),

@@ -2,7 +2,7 @@
 
 mod inputs;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,7 +86,7 @@ impl MergeArgs {
         let report = merger.finish();
         let options = Options {
             all: self.all,
-            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            colour: self.output.is_none() && output::colour(),
             ..Options::default()
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);

@@ -1,8 +1,11 @@
-//! The subcommands, one file each, and the exit statuses that they share.
+//! The command line: its definition, the subcommands, one file each, and the exit statuses that
+//! they share.
 
 mod diff;
 mod doctor;
+mod generate;
 mod hazards;
+mod manual;
 mod merge;
 mod observe;
 mod output;
@@ -19,7 +22,8 @@ use std::process::ExitCode;
 
 pub use output::tell;
 
-use clap::{Parser, Subcommand};
+use anstream::ColorChoice;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use lastref::report::gate;
 use lastref::report::model::{Report, Severity};
 
@@ -34,19 +38,22 @@ const INCOMPLETE: u8 = 5;
 
 /// Find the places where this kernel drops the last reference to an inode where it must not.
 #[derive(Debug, Parser)]
-#[command(name = "lastref", version, after_help = EXIT_STATUS)]
+#[command(name = "lastref", version, long_about = manual::ABOUT)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[arg(
+        long,
+        help = "When to colour output; auto: on a terminal, unless NO_COLOR is set",
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t = clap::ColorChoice::Auto,
+        // Else it would come before a subcommand's own.
+        display_order = 900
+    )]
+    color: clap::ColorChoice,
 }
-
-const EXIT_STATUS: &str = "\
-Exit status:
-  0  nothing at or above --fail-on
-  1  findings at or above --fail-on
-  2  usage, bad input, or a failure of lastref itself
-  4  this kernel or host cannot be watched; the message says what is missing
-  5  no such findings, but the picture is incomplete";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -66,6 +73,8 @@ enum Command {
     Hazards(hazards::HazardsArgs),
     /// Print the JSON Schema of reports
     Schema(schema::SchemaArgs),
+    /// Write man pages or completions for shells
+    Generate(generate::GenerateArgs),
     #[command(name = provoke::SUBCOMMAND, hide = true)]
     ProvokePasses(provoke::PassesArgs),
 }
@@ -82,12 +91,37 @@ fn verdict(report: &Report, fail_on: Severity) -> u8 {
     }
 }
 
+/// The whole command line as clap has it, with what the manual adds to `--help`.
+pub fn definition() -> clap::Command {
+    let command = Cli::command();
+    let heading = *command.get_styles().get_header();
+    let explain = |command: clap::Command, name: &str| match manual::page(name) {
+        Some(page) => command.after_help(page.after_help(&heading)),
+        None => command,
+    };
+    explain(command, manual::TOP).mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        explain(subcommand, &name)
+    })
+}
+
 impl Cli {
+    /// What the command line says; ends the program if that is an error, or `--help`.
+    pub fn parse_or_exit() -> Self {
+        Self::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors
     /// If it fails; the exit status is then [`FAILED`].
     pub fn run(&self) -> anyhow::Result<ExitCode> {
+        match self.color {
+            clap::ColorChoice::Auto => ColorChoice::Auto,
+            clap::ColorChoice::Always => ColorChoice::Always,
+            clap::ColorChoice::Never => ColorChoice::Never,
+        }
+        .write_global();
         match &self.command {
             Command::Watch(args) => args.run(),
             Command::Run(args) => args.run(),
@@ -97,6 +131,7 @@ impl Cli {
             Command::Doctor(args) => args.run(),
             Command::Hazards(args) => args.run(),
             Command::Schema(args) => args.run(),
+            Command::Generate(args) => args.run(),
             Command::ProvokePasses(args) => args.run(),
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{ErrorKind, IsTerminal as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -341,7 +341,7 @@ impl ObserveArgs {
     fn show(&self, report: &Report) -> Result<()> {
         let options = Options {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: output::colour(),
             fail_on: Some(self.fail_on),
             ..Options::default()
         };

@@ -1,9 +1,10 @@
-//! Standard output and standard error, and readers that have seen enough.
+//! Standard output and standard error: readers that have seen enough, and colour.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
 
 /// Writes `text` to standard output, see [`stream`].
@@ -36,4 +37,10 @@ pub fn stream(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow:
 /// which must not end a run that has a report to write.
 pub fn tell(message: impl Display) {
     let _ = writeln!(io::stderr(), "lastref: {message}");
+}
+
+/// Whether standard output is to be coloured: as `--color` said, else unless `NO_COLOR` is set,
+/// if it is a terminal that can or `CLICOLOR_FORCE` is set.
+pub fn colour() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }

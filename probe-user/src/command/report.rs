@@ -1,6 +1,6 @@
 //! `lastref report`: shows a report that was saved.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,7 +58,7 @@ impl ReportArgs {
         suppress::apply(suppressions.as_ref(), &mut report);
         let options = Options {
             all: self.all,
-            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            colour: self.output.is_none() && output::colour(),
             html: HtmlOptions {
                 source_url: self.source_url.clone(),
             },

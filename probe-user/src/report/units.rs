@@ -1,12 +1,13 @@
 //! Numbers with their units, as people read them.
 
-/// A duration given in nanoseconds: `850 ns`, `12.5 µs`, `3.0 ms`, `1.2 s`, `5 min 3 s`.
+/// A duration given in nanoseconds: `850 ns`, `12.5 µs`, `3.0 ms`, `1.2 s`, `5 min 3 s`, `2 h 5 min`.
 #[must_use]
 pub fn duration(nanoseconds: u64) -> String {
     const MICROSECOND: u64 = 1_000;
     const MILLISECOND: u64 = 1_000 * MICROSECOND;
     const SECOND: u64 = 1_000 * MILLISECOND;
     const MINUTE: u64 = 60 * SECOND;
+    const HOUR: u64 = 60 * MINUTE;
     let tenths = |unit: u64| {
         let tenths = nanoseconds / (unit / 10);
         format!("{}.{}", tenths / 10, tenths % 10)
@@ -16,10 +17,15 @@ pub fn duration(nanoseconds: u64) -> String {
         MICROSECOND..MILLISECOND => format!("{} µs", tenths(MICROSECOND)),
         MILLISECOND..SECOND => format!("{} ms", tenths(MILLISECOND)),
         SECOND..MINUTE => format!("{} s", tenths(SECOND)),
-        MINUTE.. => format!(
+        MINUTE..HOUR => format!(
             "{} min {} s",
             nanoseconds / MINUTE,
             nanoseconds % MINUTE / SECOND
+        ),
+        HOUR.. => format!(
+            "{} h {} min",
+            nanoseconds / HOUR,
+            nanoseconds % HOUR / MINUTE
         ),
     }
 }
@@ -61,7 +67,9 @@ mod tests {
             (1_250_000_000, "1.2 s"),
             (59_999_999_999, "59.9 s"),
             (303_000_000_000, "5 min 3 s"),
-            (u64::MAX, "307445734 min 33 s"),
+            (3_599_999_999_999, "59 min 59 s"),
+            (7_500_000_000_000, "2 h 5 min"),
+            (u64::MAX, "5124095 h 34 min"),
         ] {
             assert_eq!(duration(nanoseconds), text);
         }
