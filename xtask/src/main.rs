@@ -18,6 +18,8 @@ mod lab;
 mod lab_task;
 mod module;
 mod progress;
+mod python_program;
+mod recipes;
 mod rust_src;
 mod setup;
 mod table;
@@ -53,6 +55,8 @@ enum Task {
     Lab(lab_task::Lab),
     /// Churn real filesystems on stock kernels and judge what lastref finds
     Field(field_task::Field),
+    /// Run the recipes of docs/ci.md as they stand there
+    Recipes(recipes::Recipes),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Build the static binary to hand out
@@ -98,6 +102,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(options) => test::run(&Context::find()?, &options),
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
+        Task::Recipes(options) => recipes::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Dist => agent::dist(&Context::find()?),
         Task::Module(options) => build_module(&Context::find()?, &options),

@@ -354,11 +354,12 @@ pub const OPTIONS: &[KernelOption] = &[
         ..OPTION
     },
     KernelOption {
-        name: "PROC_SYSCTL",
+        name: "SYSCTL",
         need: Need::Recommended,
         gives: "--provoke (/proc/sys/vm/drop_caches)",
         kconfig: "fs/proc/Kconfig",
-        lines: &[Line::on("PROC_SYSCTL")],
+        // The first is the prompt's name on older kernels; each passes over the other's.
+        lines: &[Line::on("PROC_SYSCTL").until((7, 0)), Line::on("SYSCTL")],
         ..OPTION
     },
     KernelOption {
