@@ -110,11 +110,14 @@ struct lab_scenario {
 };
 
 /*
- * writeback.c: the flusher writes a superblock, first only what is dirty, then waiting for its
- * pages, too, as sync(2) has it do. Both return 0.
+ * writeback.c: between the beginning of a flush, before something gets dirty, and its end the
+ * flusher writes a superblock only when asked to: by lab_flush() what is dirty, by lab_sync()
+ * waiting for its pages, too, as sync(2) has it do.
  */
-int lab_flush(struct super_block *sb);
-int lab_sync(struct super_block *sb);
+void lab_begin_flush(struct super_block *sb);
+void lab_flush(struct super_block *sb);
+void lab_sync(struct super_block *sb);
+void lab_end_flush(struct super_block *sb);
 
 /* cached.c: who holds an inode besides the scenario that puts it. */
 struct lab_holders {

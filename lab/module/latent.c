@@ -134,25 +134,30 @@ static void lab_put_victim(struct lab_inode *li)
 	lab_put_in_latent_writeback_other(li->victim);
 }
 
-static int lab_write_other(struct inode *inode)
+static int lab_write_other(struct super_block *sb, struct inode *inode)
 {
-	struct inode *written = lab_new_dirty_file(inode->i_sb, 1);
+	struct inode *written;
 	int error;
 
+	lab_begin_flush(sb);
+	written = lab_new_dirty_file(sb, 1);
+	if (written) {
+		LAB_I(written)->victim = inode;
+		LAB_I(written)->on_writepages = lab_put_victim;
+		lab_flush(sb);
+	}
+	lab_end_flush(sb);
 	if (!written) {
 		lab_discard(inode);
 		return -ENOMEM;
 	}
-	LAB_I(written)->victim = inode;
-	LAB_I(written)->on_writepages = lab_put_victim;
-	lab_flush(written->i_sb);
 	error = lab_check_hook_ran(&LAB_I(written)->on_writepages, inode);
 	lab_discard(written);
 	return error;
 }
 
 LAB_CACHED_CALL(latent_writeback_other, lab_new_linked_file, LAB_UNUSED,
-		lab_write_other(inode))
+		lab_write_other(sb, inode))
 
 /* A task writes the very inode's pages. */
 LAB_PUT_IN(latent_fsync_self)
@@ -190,7 +195,8 @@ static int lab_thread_latent_writeback_self(void *data)
 {
 	struct inode *inode = data;
 
-	return lab_flush(inode->i_sb);
+	lab_flush(inode->i_sb);
+	return 0;
 }
 
 LAB_SCENARIO(latent_writeback_self)
@@ -198,14 +204,21 @@ LAB_SCENARIO(latent_writeback_self)
 	struct lab_cached cached;
 	int error = lab_cache(&cached, sb, lab_new_linked_file, LAB_UNUSED);
 	struct inode *inode = cached.inode;
+	bool final;
 
 	if (error)
 		return error;
+	lab_begin_flush(sb);
 	error = lab_dirty(inode);
 	LAB_I(inode)->on_writepages = lab_put_self_in_flusher;
-	if (!error && atomic_read(&inode->i_count) == 1)
-		return lab_expect_stuck(inode, lab_thread_latent_writeback_self);
-	lab_flush(sb);
+	final = !error && atomic_read(&inode->i_count) == 1;
+	if (final)
+		error = lab_expect_stuck(inode, lab_thread_latent_writeback_self);
+	else
+		lab_flush(sb);
+	lab_end_flush(sb);
+	if (final)
+		return error;
 	error = lab_check_hook_ran(&LAB_I(inode)->on_writepages, inode) ?: error;
 	lab_uncache(&cached);
 	return error;

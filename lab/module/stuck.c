@@ -51,16 +51,22 @@ int lab_expect_stuck(struct inode *inode, int (*function)(void *inode))
 	{								\
 		struct inode *inode = data;				\
 									\
-		return (write);						\
+		write;							\
+		return 0;						\
 	}								\
 	LAB_SCENARIO(scenario)						\
 	{								\
-		struct inode *inode = lab_new_dirty_file(sb, 0);	\
+		struct inode *inode;					\
+		int result = -ENOMEM;					\
 									\
-		if (!inode)						\
-			return -ENOMEM;					\
-		LAB_I(inode)->slot = lab_hook_##scenario;		\
-		return lab_expect_stuck(inode, lab_thread_##scenario);	\
+		lab_begin_flush(sb);					\
+		inode = lab_new_dirty_file(sb, 0);			\
+		if (inode) {						\
+			LAB_I(inode)->slot = lab_hook_##scenario;	\
+			result = lab_expect_stuck(inode, lab_thread_##scenario); \
+		}							\
+		lab_end_flush(sb);					\
+		return result;						\
 	}
 
 LAB_PUT_SELF(writeback_self, on_writepages, lab_flush(inode->i_sb))
@@ -69,7 +75,7 @@ LAB_PUT_SELF(sync_self, on_writepages, lab_sync(inode->i_sb))
 LAB_PUT_SELF(sync_inode_self, on_writepages, write_inode_now(inode, 1))
 /* The same put where no pages are written, but the inode is. */
 LAB_PUT_SELF(write_inode_self, on_write_inode,
-	     (mark_inode_dirty(inode), sync_inode_metadata(inode, 1)))
+	     mark_inode_dirty(inode); sync_inode_metadata(inode, 1))
 
 /* The caller holds a lock that the filesystem's ->evict_inode takes. */
 static void lab_take_lock(struct lab_inode *li)

@@ -4,20 +4,29 @@
 
 #include "lab.h"
 
-int lab_flush(struct super_block *sb)
+/*
+ * A flusher writes an inode when it is asked to, or when it finds by itself that there is something
+ * to write. In the latter case it holds s_umount (trylock_super(), fs/fs-writeback.c), or passes the
+ * superblock by where it can't have it. So only a flusher that was asked to writes.
+ */
+void lab_begin_flush(struct super_block *sb)
 {
-	down_read(&sb->s_umount);
-	writeback_inodes_sb(sb, WB_REASON_SYNC);
-	up_read(&sb->s_umount);
-	return 0;
+	down_write(&sb->s_umount);
 }
 
-int lab_sync(struct super_block *sb)
+void lab_flush(struct super_block *sb)
 {
-	down_read(&sb->s_umount);
+	writeback_inodes_sb(sb, WB_REASON_SYNC);
+}
+
+void lab_sync(struct super_block *sb)
+{
 	sync_inodes_sb(sb);
-	up_read(&sb->s_umount);
-	return 0;
+}
+
+void lab_end_flush(struct super_block *sb)
+{
+	up_write(&sb->s_umount);
 }
 
 /* A dirty file that stays, and an unlinked one for a hook to put. */
@@ -34,8 +43,8 @@ static struct inode *lab_new_pair(struct super_block *sb)
 	return NULL;
 }
 
-/* The hook puts another inode than the one that `write` writes. */
-#define LAB_PUT_OTHER(scenario, slot, write)				\
+/* The hook puts another inode than the one that is written between `begin` and `end`. */
+#define LAB_PUT_OTHER(scenario, slot, begin, write, end)		\
 	LAB_PUT_IN(scenario)						\
 	static void lab_hook_##scenario(struct lab_inode *li)		\
 	{								\
@@ -43,13 +52,18 @@ static struct inode *lab_new_pair(struct super_block *sb)
 	}								\
 	LAB_SCENARIO(scenario)						\
 	{								\
-		struct inode *written = lab_new_pair(sb);		\
-		int error;						\
+		struct inode *written;					\
+		int error = 0;						\
 									\
+		begin;							\
+		written = lab_new_pair(sb);				\
+		if (written) {						\
+			LAB_I(written)->slot = lab_hook_##scenario;	\
+			write;						\
+		}							\
+		end;							\
 		if (!written)						\
 			return -ENOMEM;					\
-		LAB_I(written)->slot = lab_hook_##scenario;		\
-		error = (write);					\
 		if (xchg(&LAB_I(written)->slot, NULL)) {		\
 			lab_discard(LAB_I(written)->victim);		\
 			error = -EAGAIN;				\
@@ -58,13 +72,17 @@ static struct inode *lab_new_pair(struct super_block *sb)
 		return error;						\
 	}
 
-LAB_PUT_OTHER(writeback_other, on_writepages, lab_flush(sb))
-LAB_PUT_OTHER(sync_other, on_writepages, lab_sync(sb))
-/* The heart of fsync(2) on the file. */
-LAB_PUT_OTHER(fsync_other, on_writepages, filemap_write_and_wait(written->i_mapping))
+#define LAB_FLUSHER_PUTS_OTHER(scenario, slot, write)			\
+	LAB_PUT_OTHER(scenario, slot, lab_begin_flush(sb), write, lab_end_flush(sb))
+
+LAB_FLUSHER_PUTS_OTHER(writeback_other, on_writepages, lab_flush(sb))
+LAB_FLUSHER_PUTS_OTHER(sync_other, on_writepages, lab_sync(sb))
 /* In the flusher, while it writes an inode's metadata: outside ->writepages. */
-LAB_PUT_OTHER(flusher_write_inode, on_write_inode,
-	      (mark_inode_dirty(written), lab_flush(sb)))
+LAB_FLUSHER_PUTS_OTHER(flusher_write_inode, on_write_inode,
+		       mark_inode_dirty(written); lab_flush(sb))
+/* The heart of fsync(2) on the file. */
+LAB_PUT_OTHER(fsync_other, on_writepages, LAB_NOTHING,
+	      error = filemap_write_and_wait(written->i_mapping), LAB_NOTHING)
 
 /*
  * Writing a file's pages does not set I_SYNC (mm/filemap.c), so the eviction does not wait for

@@ -294,7 +294,8 @@ fn compare_context(expectation: &Expectation, context: &Context, problems: &mut 
     if let (Some(locks), Some(example)) = (&expectation.locks, &context.example) {
         let told: Vec<String> = example.held_locks.iter().map(Lock::words).collect();
         if told != *locks {
-            problems.push(format!("locks held: {}", told.join(", ")));
+            let held: Vec<String> = example.held_locks.iter().map(Lock::describe).collect();
+            problems.push(format!("locks held: {}", held.join("; ")));
         }
     }
     if let Some(example) = &context.example

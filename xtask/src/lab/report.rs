@@ -176,6 +176,7 @@ pub struct Lock {
     mode: String,
     kind: Option<String>,
     part_of: Option<String>,
+    taken_by: Option<String>,
 }
 
 impl Lock {
@@ -190,6 +191,12 @@ impl Lock {
             Some(whole) => format!("{name} of {whole} for {mode}"),
             None => format!("{name} for {mode}"),
         }
+    }
+
+    /// The same, and which function took it.
+    pub fn describe(&self) -> String {
+        let taken_by = self.taken_by.as_deref().unwrap_or("nobody known");
+        format!("{}, taken by {taken_by}", self.words())
     }
 }
 
