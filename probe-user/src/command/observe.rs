@@ -16,9 +16,8 @@ use lastref::{
     observe::{Baseline, Session, SessionOptions, worst_unknown},
     report::{
         file,
-        format::Format,
+        format::{Format, Options},
         model::{Level, Report, Severity},
-        text::TextOptions,
     },
 };
 use tokio::{
@@ -332,9 +331,10 @@ impl ObserveArgs {
     }
 
     fn show(&self, report: &Report) -> Result<()> {
-        let options = TextOptions {
+        let options = Options {
             all: self.all,
             colour: std::io::stdout().is_terminal(),
+            fail_on: Some(self.fail_on),
         };
         let mut shown = report.clone();
         let format = if self.json {
@@ -353,7 +353,7 @@ impl ObserveArgs {
                 ));
             }
         }
-        output::print(&format.render(&shown, &options)?).map(drop)
+        output::stream(|out| format.write(&shown, &options, out)).map(drop)
     }
 }
 

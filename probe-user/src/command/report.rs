@@ -1,12 +1,12 @@
 //! `lastref report`: shows a report that was saved.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lastref::report::file;
-use lastref::report::format::Format;
-use lastref::report::text::TextOptions;
+use lastref::report::format::{Format, Options};
+use lastref::report::model::Severity;
 
 use super::output;
 
@@ -18,6 +18,12 @@ pub struct ReportArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// As ktap or junit, let only findings at least as bad as this fail; without it, all do.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
+    /// Write it here instead of to standard output; created with mode 0600.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Show every site, also those that are no findings.
     #[arg(long)]
     all: bool,
@@ -29,13 +35,21 @@ impl ReportArgs {
     ///
     /// # Errors
     ///
-    /// When the file is no report, or standard output cannot be written.
+    /// When the file is no report, or its new form cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let report = file::read(&self.file)?;
-        let options = TextOptions {
+        let options = Options {
             all: self.all,
-            colour: std::io::stdout().is_terminal(),
+            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            fail_on: self.fail_on,
         };
-        output::print(&self.format.render(&report, &options)?)
+        let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
+        match &self.output {
+            Some(path) => {
+                file::write_with(path, content)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            None => output::stream(content),
+        }
     }
 }

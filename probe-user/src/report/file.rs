@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::format::{Format, Options};
 use super::model::{Report, SCHEMA_VERSION};
 
 /// No report is this large: the kernel half keeps a bounded number of sites.
@@ -199,7 +200,18 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Report, ReportError> {
     })
 }
 
-/// Writes `report` to `path`, readable by its owner only: it names processes and inodes.
+/// Writes `report` to `path` as JSON, see [`write_with`].
+///
+/// # Errors
+///
+/// When the file cannot be written; then nothing of it is left behind.
+pub fn write(path: &Path, report: &Report) -> Result<(), ReportError> {
+    let options = Options::default();
+    write_with(path, |out| Format::Json.write(report, &options, out))
+}
+
+/// Writes what `content` writes to `path`, readable by its owner only: a report in any form names
+/// processes and inodes.
 ///
 /// A regular file is replaced in one step, so that a reader sees the old report or the new
 /// one. Anything else that is there (a pipe, a terminal) is written to.
@@ -207,29 +219,35 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Report, ReportError> {
 /// # Errors
 ///
 /// When the file cannot be written; then nothing of it is left behind.
-pub fn write(path: &Path, report: &Report) -> Result<(), ReportError> {
-    write_file(path, report).map_err(|source| ReportError::Write {
+pub fn write_with(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), ReportError> {
+    write_file(path, content).map_err(|source| ReportError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-/// See [`write`].
-fn write_file(path: &Path, report: &Report) -> io::Result<()> {
+/// See [`write_with`].
+fn write_file(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
-            write_json(OpenOptions::new().write(true).open(path)?, report).map(drop)
+            fill(OpenOptions::new().write(true).open(path)?, content).map(drop)
         }
         // A symbolic link stays one: what it points to is replaced.
-        Ok(_) => replace(&fs::canonicalize(path)?, report),
-        Err(_) => replace(path, report),
+        Ok(_) => replace(&fs::canonicalize(path)?, content),
+        Err(_) => replace(path, content),
     }
 }
 
-/// Writes `report` beside `path` and renames it into place.
-fn replace(path: &Path, report: &Report) -> io::Result<()> {
+/// Writes a file beside `path` and renames it into place.
+fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let (temporary, file) = create_beside(path)?;
-    let written = write_json(file, report)
+    let written = fill(file, content)
         .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -262,11 +280,10 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     ))
 }
 
-/// Writes `report` as indented JSON with a final newline.
-fn write_json(file: File, report: &Report) -> io::Result<File> {
+/// Lets `content` write to `file`.
+fn fill(file: File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
     let mut writer = BufWriter::new(file);
-    serde_json::to_writer_pretty(&mut writer, report)?;
-    writer.write_all(b"\n")?;
+    content(&mut writer)?;
     writer.into_inner().map_err(io::IntoInnerError::into_error)
 }
 

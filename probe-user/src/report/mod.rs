@@ -1,12 +1,20 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
+pub mod checks;
 pub mod file;
+pub mod flamegraph;
+pub mod folded;
 pub mod format;
+pub mod junit;
+pub mod ktap;
 pub mod losses;
+pub mod markdown;
 pub mod model;
 pub mod order;
 pub mod page;
+pub mod parts;
 pub mod rules;
+pub mod sarif;
 pub mod schema;
 pub mod text;
 pub mod units;

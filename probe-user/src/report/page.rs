@@ -1,15 +1,22 @@
 //! Lines of text for a terminal: wrapped, escaped, coloured if wanted.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Columns of a line.
 pub const WIDTH: usize = 100;
+
+/// Columns of a line in a mail.
+const MAIL_WIDTH: usize = 77;
 
 /// Columns of a field's label, with its indentation.
 const LABEL: usize = 14;
 
 /// Columns of an entry's name, with its indentation.
 pub const NAME: usize = 30;
+
+/// What an item of a list begins with.
+const ITEM: &str = "- ";
 
 /// How a line stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +48,11 @@ impl Style {
 pub struct Page {
     text: String,
     colour: bool,
+    width: usize,
+    /// Whether anything has been written, be it gone already.
+    begun: bool,
+    /// Whether an empty line comes before the next one.
+    gap: bool,
 }
 
 impl Page {
@@ -50,7 +62,24 @@ impl Page {
         Self {
             text: String::new(),
             colour,
+            width: WIDTH,
+            begun: false,
+            gap: false,
         }
+    }
+
+    /// An empty page for a mail: its lines fit into 80 columns when they are quoted once.
+    #[must_use]
+    pub const fn for_mail() -> Self {
+        let mut page = Self::new(false);
+        page.width = MAIL_WIDTH;
+        page
+    }
+
+    /// Columns of a line.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
     }
 
     /// What has been written.
@@ -59,15 +88,33 @@ impl Page {
         self.text
     }
 
-    /// An empty line, but never two, and none at the top.
+    /// Hands over to `out` what has been written.
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn flush(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        Ok(())
+    }
+
+    /// An empty line before what comes next, but never two, and none at the top.
     pub fn gap(&mut self) {
-        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+        self.gap = self.begun;
+    }
+
+    /// Begins a line.
+    fn line(&mut self) {
+        if std::mem::take(&mut self.gap) {
             self.text.push('\n');
         }
+        self.begun = true;
     }
 
     /// One line as it is, however long: frames must stay in one piece for other tools.
     pub fn verbatim(&mut self, indent: usize, text: &str) {
+        self.line();
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.text.push_str(&escape(text));
         self.text.push('\n');
@@ -81,33 +128,44 @@ impl Page {
     /// A labelled paragraph; nothing at all without text.
     pub fn field(&mut self, label: &str, text: &str) {
         if !text.is_empty() {
-            self.wrapped(Style::Plain, label, LABEL, text);
+            self.wrapped(Style::Plain, &head(label, LABEL), LABEL, text);
         }
+    }
+
+    /// An item of a list.
+    pub fn item(&mut self, text: &str) {
+        self.wrapped(Style::Plain, ITEM, ITEM.len(), text);
     }
 
     /// A line of a list with long names.
     pub fn entry(&mut self, name: &str, text: &str) {
-        self.wrapped(Style::Plain, name, NAME, text);
+        self.wrapped(Style::Plain, &head(name, NAME), NAME, text);
     }
 
-    /// Writes `text` wrapped into lines, `label` before the first.
-    fn wrapped(&mut self, style: Style, label: &str, indent: usize, text: &str) {
+    /// Writes `text` wrapped into lines, `head` before the first and as many as `indent` spaces
+    /// before the others.
+    fn wrapped(&mut self, style: Style, head: &str, indent: usize, text: &str) {
         let text = escape(text);
-        for (number, line) in wrap(&text, WIDTH - indent).iter().enumerate() {
-            let label = match (number, indent) {
-                (_, 0) => String::new(),
-                (0, _) => format!("  {:<width$}", escape(label), width = indent - 2),
-                _ => " ".repeat(indent),
+        for (number, line) in wrap(&text, self.width - indent).iter().enumerate() {
+            let head = match number {
+                0 => Cow::Borrowed(head),
+                _ => Cow::Owned(" ".repeat(indent)),
             };
             let line = match style.parameters() {
                 Some(parameters) if self.colour => format!("\x1b[{parameters}m{line}\x1b[0m"),
                 _ => line.clone(),
             };
-            self.text.push_str(&label);
+            self.line();
+            self.text.push_str(&head);
             self.text.push_str(&line);
             self.text.push('\n');
         }
     }
+}
+
+/// A label in a column of its own.
+fn head(label: &str, columns: usize) -> String {
+    format!("  {:<width$}", escape(label), width = columns - 2)
 }
 
 /// `text` without anything that a terminal would act on: names come from the kernel, where any
@@ -135,7 +193,7 @@ fn is_unsafe(character: char) -> bool {
         || matches!(
             character,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
         )
 }
 
@@ -194,6 +252,21 @@ mod tests {
             let text = page.finish();
             assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
         }
+    }
+
+    #[test]
+    fn gaps_are_single_and_only_between_lines() {
+        let mut page = Page::new(false);
+        let mut text = Vec::new();
+        for paragraph in ["a", "", "b"] {
+            page.gap();
+            page.gap();
+            page.paragraph(Style::Plain, paragraph);
+            page.flush(&mut text).unwrap();
+        }
+        page.gap();
+        page.flush(&mut text).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "a\n\nb\n");
     }
 
     #[test]

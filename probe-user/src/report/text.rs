@@ -1,44 +1,39 @@
 //! The report for people: findings first, most severe first, in 100 columns.
 
-use std::collections::BTreeSet;
+use std::io::{self, Write};
 
+use super::format::Options;
 use super::model::{Level, LockSource, Report, Severity};
 use super::page::{Page, Style};
+use super::parts;
 use super::units::{count, duration_ms};
 
-mod finding;
-mod frames;
+pub(super) mod finding;
+pub(super) mod frames;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
 
-/// What to show, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Every site, also those that are no findings.
-    pub all: bool,
-    /// With colours, for a terminal.
-    pub colour: bool,
-}
-
 /// The report as text.
-#[must_use]
-pub fn render(report: &Report, options: &TextOptions) -> String {
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(options.colour);
     summary(&mut page, report);
-    // A rule's explanation is given once; the findings after it refer to it.
-    let mut explained = BTreeSet::new();
     for (number, site) in report.findings.iter().enumerate() {
         page.gap();
-        finding::write(&mut page, number + 1, site, &mut explained);
+        finding::write(&mut page, number + 1, site, &report.kernel, true);
+        page.flush(out)?;
     }
     page.gap();
-    others(&mut page, report, options.all);
+    others(&mut page, report, options.all, out)?;
     page.gap();
     losses(&mut page, report);
     page.gap();
     capture(&mut page, report);
-    page.finish()
+    page.flush(out)
 }
 
 impl Severity {
@@ -70,10 +65,9 @@ fn summary(page: &mut Page, report: &Report) {
     page.paragraph(
         Style::Heading,
         &format!(
-            "lastref {} on Linux {} ({}), from {} for {}",
+            "lastref {} on {}, from {} for {}",
             report.tool.version,
-            report.kernel.release,
-            report.kernel.machine,
+            parts::kernel(&report.kernel),
             report.capture.started,
             duration_ms(report.capture.duration_ms),
         ),
@@ -98,7 +92,7 @@ fn summary(page: &mut Page, report: &Report) {
 }
 
 /// What was not a finding, in numbers.
-fn others(page: &mut Page, report: &Report, all: bool) {
+fn others(page: &mut Page, report: &Report, all: bool, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     page.paragraph(Style::Heading, "In numbers");
     page.field(
@@ -136,17 +130,19 @@ fn others(page: &mut Page, report: &Report, all: bool) {
     }
     for site in &report.other_sites[..shown] {
         page.field(site.severity.name(), &frames::line(site));
+        page.flush(out)?;
     }
     let left = report.other_sites.len() - shown;
     if left > 0 {
         let left = count(left as u64, "site");
         page.field("…", &format!("{left} more: --all shows them"));
     }
+    Ok(())
 }
 
 /// How many sites and puts there are of each severity.
 fn sites_by_severity(report: &Report) -> String {
-    let all = || report.findings.iter().chain(&report.other_sites);
+    let all = || report.sites();
     let mut severities: Vec<Severity> = all().map(|site| site.severity).collect();
     severities.sort_unstable_by(|a, b| b.cmp(a));
     severities.dedup();
