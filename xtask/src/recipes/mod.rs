@@ -22,6 +22,8 @@ use crate::progress::elapsed;
 use crate::tally::Tally;
 use crate::{agent, module};
 
+/// The kernel that guests boot, unless another is named.
+pub const KERNEL: &str = "7.3";
 const DOCUMENT: &str = "docs/ci.md";
 /// Recipes that are not run, and why.
 const NOT_RUN: [(&str, &str); 1] = [("build", "a whole kernel takes too long")];
@@ -30,7 +32,7 @@ const NOT_RUN: [(&str, &str); 1] = [("build", "a whole kernel takes too long")];
 #[derive(Debug, Args)]
 pub struct Recipes {
     /// Kernel that the guests boot (see kernels.toml)
-    #[arg(long, default_value = "7.3")]
+    #[arg(long, default_value = KERNEL)]
     kernel: String,
     /// A built lastref, instead of building it
     #[arg(long, value_name = "PATH")]
