@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -232,4 +232,60 @@ fn passes_are_made_by_order_and_answered() {
     assert_eq!(answers.matches("{\"took-ns\":").count(), 2, "{answers}");
     let limit = fs::read_to_string(cgroup.join("memory.high")).unwrap();
     assert_eq!(limit, "max");
+}
+
+/// A configuration that has all that is required, on standard input.
+#[test]
+fn a_configuration_is_judged_without_its_kernel() {
+    let doctor = |arguments: &[&str], config: &[u8]| -> Output {
+        let mut child = lastref(&[&["doctor", "--config", "-"], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may have refused what it was given before the end of it.
+        let _ = child.stdin.take().unwrap().write_all(config);
+        child.wait_with_output().unwrap()
+    };
+    let bare = b"# Linux/x86 6.12.1 Kernel Configuration\nCONFIG_X86_64=y\n";
+    let lacking = doctor(&[], bare);
+    assert_eq!(lacking.status.code(), Some(4));
+    assert!(text(&lacking.stdout).contains("cannot be watched: it needs CONFIG_BPF_SYSCALL=y"));
+    let fragment = doctor(&["--fragment"], bare);
+    assert_eq!(fragment.status.code(), Some(0));
+    // Options without a prompt come with others, as Kconfig has it.
+    let derived = b"CONFIG_BPF_EVENTS=y\n";
+    let whole = [bare, fragment.stdout.as_slice(), derived].concat();
+    assert_eq!(doctor(&[], &whole).status.code(), Some(0));
+    let json: serde_json::Value =
+        serde_json::from_slice(&doctor(&["--json"], &whole).stdout).unwrap();
+    assert_eq!(json["watchable"], true);
+    assert_eq!(json["release"], "6.12.1");
+
+    let whole_text = text(&whole);
+    let undone = format!("{whole_text}# CONFIG_KPROBES is not set\n");
+    let contradicted = doctor(&[], undone.as_bytes());
+    assert_eq!(contradicted.status.code(), Some(4));
+    assert!(text(&contradicted.stdout).contains("CONFIG_KPROBES is set more than once"));
+
+    for foreign in [
+        &b"\x7fELF\x02\x01"[..],
+        b"",
+        b"\x1f\x8b\x08garbage",
+        &[0xff; 1 << 16],
+    ] {
+        let refused = doctor(&[], foreign);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(!text(&refused.stderr).contains("panicked"));
+    }
+    assert_eq!(
+        run(&["doctor", "--config", "/nowhere"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        run(&["doctor", "--config", "/dev/zero"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(run(&["doctor", "--fragment"]).status.code(), Some(2));
 }

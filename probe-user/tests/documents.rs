@@ -1,8 +1,11 @@
-//! `docs/hazards.md` explains the rules and facts as the tables have them, and bugs on record.
+//! `docs/hazards.md` explains the rules and facts as the tables have them, and bugs on record;
+//! `docs/ci.md` has the table of kernel options.
 
 use lastref::hazard::RULES;
+use lastref::kernel::options::{KernelOption, Need, OPTIONS};
 use lastref::report::rules;
 
+const CI: &str = include_str!("../../docs/ci.md");
 const HAZARDS: &str = include_str!("../../docs/hazards.md");
 const HISTORY: &str = include_str!("history.jsonl");
 
@@ -38,4 +41,38 @@ fn bugs_that_are_told_are_on_record() {
         }
     }
     assert!(count >= 30, "{count}");
+}
+
+/// A row of the table in `docs/ci.md`.
+fn row(option: &KernelOption) -> String {
+    let value = if option.wanted { "y" } else { "n" };
+    let need = match option.need {
+        Need::Required => "required",
+        Need::Recommended => "recommended",
+        Need::Testing => "testing",
+    };
+    let facts: Vec<String> = option
+        .facts
+        .iter()
+        .map(|fact| format!("`{}`", fact.name()))
+        .collect();
+    format!(
+        "| `{}={value}` | {need} | {} | {} | {} |\n",
+        option.name,
+        option.gives,
+        facts.join(", "),
+        option.kconfig
+    )
+}
+
+#[test]
+fn the_options_that_matter_are_told() {
+    const HEAD: &str = "| option | | gives | unknown without it | described in |\n\
+                        |---|---|---|---|---|\n";
+    let expected: String = OPTIONS.iter().map(row).collect();
+    let (_, made) = CI.split_once(HEAD).unwrap_or_default();
+    assert!(
+        made.starts_with(&(expected.clone() + "\n")),
+        "docs/ci.md is out of date; its table is to be:\n{HEAD}{expected}"
+    );
 }

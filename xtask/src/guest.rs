@@ -26,8 +26,9 @@ const SHUTDOWN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
 /// Devices and modules that no guest uses; udev would load drivers for them, half of the time that
 /// booting takes under emulation.
-const UNUSED_DEVICES: &str = "sata=off,smbus=off,i8042=off,usb=off";
-const UNUSED_MODULES: &str = "i6300esb,iTCO_wdt,kvm_amd,kvm_intel,lpc_ich,pcspkr,powernow_k8";
+pub const UNUSED_DEVICES: &str = "sata=off,smbus=off,i8042=off,usb=off";
+/// See [`UNUSED_DEVICES`].
+pub const UNUSED_MODULES: &str = "i6300esb,iTCO_wdt,kvm_amd,kvm_intel,lpc_ich,pcspkr,powernow_k8";
 const SHOWN_LINES: usize = 40;
 /// How often a guest is booted whose kernel dies before the command begins.
 const BOOTS_MAX: u32 = 3;

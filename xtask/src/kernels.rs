@@ -45,6 +45,12 @@ impl Kernel {
             .join(format!("boot/vmlinuz-{}", self.manifest.release))
     }
 
+    /// The configuration that it was built with.
+    pub fn config(&self) -> PathBuf {
+        self.root()
+            .join(format!("boot/config-{}", self.manifest.release))
+    }
+
     /// The unpacked image packages; virtme-ng looks for `lib/modules` above the image.
     pub fn root(&self) -> PathBuf {
         self.directory.join("root")

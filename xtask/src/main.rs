@@ -19,6 +19,8 @@ mod lab;
 mod lab_task;
 mod module;
 mod progress;
+mod python_program;
+mod recipes;
 mod rust_src;
 mod setup;
 mod table;
@@ -54,6 +56,8 @@ enum Task {
     Lab(lab_task::Lab),
     /// Churn real filesystems on stock kernels and judge what lastref finds
     Field(field_task::Field),
+    /// Run the recipes of docs/ci.md as they stand there
+    Recipes(recipes::Recipes),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Build what is handed out: a static binary, a tarball, a .deb and an .rpm
@@ -99,6 +103,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(options) => test::run(&Context::find()?, &options),
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
+        Task::Recipes(options) => recipes::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Dist(options) => dist::run(&Context::find()?, &options),
         Task::Module(options) => build_module(&Context::find()?, &options),

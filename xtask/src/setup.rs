@@ -1,11 +1,10 @@
 //! `cargo xtask setup`: makes a bare Debian machine ready. Every step is skipped where it is done.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::apt::Apt;
@@ -13,7 +12,7 @@ use crate::context::Context;
 use crate::kernels::Kernel;
 use crate::progress::{elapsed, run_logged, step};
 use crate::toolchain::Toolchain;
-use crate::{host_packages, kernels, rust_src};
+use crate::{host_packages, kernels, python_program, rust_src};
 
 /// The last release that links against rustc's own LLVM; later ones need one installed.
 const BPF_LINKER: &str = "0.10.3";
@@ -45,7 +44,7 @@ pub fn ready(context: &Context, names: &[String], refresh: bool) -> Result<Vec<K
     host_packages::install(context, &host_packages::ALWAYS)?;
     rust_src::ensure(context)?;
     bpf_linker(context)?;
-    virtme_ng(context)?;
+    python_program::ensure(context, "virtme-ng", VIRTME_NG)?;
     let mut apts = BTreeMap::new();
     let mut kernels = Vec::new();
     for spec in specs {
@@ -82,34 +81,5 @@ fn bpf_linker(context: &Context) -> Result<()> {
                 .current_dir(&context.cache),
             &context.cache.join("logs/bpf-linker.log"),
         )
-    })
-}
-
-fn virtme_ng(context: &Context) -> Result<()> {
-    step("virtme-ng", || {
-        let _lock = context.lock("virtme-ng")?;
-        let directory = context.tools().join("virtme-ng");
-        // Scripts in it name their interpreter by its full path: it cannot be made elsewhere and moved.
-        let complete = directory.join("complete");
-        if fs::read_to_string(&complete).is_ok_and(|version| version == VIRTME_NG) {
-            return Ok(());
-        }
-        let log = context.cache.join("logs/virtme-ng.log");
-        run_logged(
-            "python3 -m venv",
-            Command::new("/usr/bin/python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&directory),
-            &log,
-        )?;
-        run_logged(
-            "pip install virtme-ng",
-            Command::new(directory.join("bin/pip"))
-                .args(["install", "--disable-pip-version-check"])
-                .arg(format!("virtme-ng=={VIRTME_NG}")),
-            &log,
-        )?;
-        fs::write(&complete, VIRTME_NG)
-            .with_context(|| format!("{} cannot be written", complete.display()))
     })
 }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, dist, field, lab, setup};
+use crate::{agent, dist, field, lab, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -248,7 +248,8 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
     let witness =
         with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
     let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
-    fields.chain(labs).chain(witness).collect()
+    let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
+    fields.chain(labs).chain(witness).chain(recipes).collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.

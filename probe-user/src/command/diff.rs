@@ -13,14 +13,6 @@ use super::{FINDINGS, INCOMPLETE, output};
 
 /// Compare two saved reports: what is new, gone, worse, better.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Sites are compared by their ids, which are of names and so the same on any kernel. Whether a site is
-worse is told by its severity, by the rules that it breaks and by calls that are stuck; how often it
-was called in an hour is shown, and decides nothing.
-
-Examples:
-  lastref diff 6.12.json 7.3.json
-  lastref diff --fail-on unsafe before.json after.json")]
 pub struct DiffArgs {
     /// The old report
     old: PathBuf,

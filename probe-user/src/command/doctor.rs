@@ -1,10 +1,13 @@
 //! `lastref doctor`: says whether this kernel can be watched, and what is missing.
 
 mod checks;
+mod config;
 mod diagnosis;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use lastref::kernel::options::Need;
 use lastref::report::page::{NAME, Page, Style};
 
 use self::checks::diagnose;
@@ -17,28 +20,65 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Look at a kernel configuration (.config, /proc/config.gz, /boot/config-*; - for standard
+    /// input) instead of the running kernel: could a kernel built so be watched?
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print only the lines to add to that configuration, as a fragment; status 0, whatever is
+    /// missing. Without a value, recommended ones are among them
+    #[arg(
+        long,
+        value_name = "NEED",
+        requires = "config",
+        conflicts_with = "json",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "recommended"
+    )]
+    fragment: Option<Need>,
 }
 
 impl DoctorArgs {
-    /// Examines the kernel and the host; the exit status is 4 if they cannot be watched.
+    /// Examines the kernel and the host, or a configuration; the exit status is 4 if they cannot
+    /// be watched.
     ///
     /// # Errors
     ///
-    /// When standard output cannot be written.
+    /// When the configuration cannot be read, or standard output cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let diagnosis = diagnose();
-        let text = if self.json {
-            serde_json::to_string_pretty(&diagnosis)? + "\n"
-        } else {
-            render(&diagnosis, output::colour())
+        let colour = output::colour();
+        let (text, watchable) = match (&self.config, self.fragment) {
+            (None, _) => {
+                let diagnosis = diagnose();
+                let text = if self.json {
+                    json(&diagnosis)?
+                } else {
+                    render(&diagnosis, colour)
+                };
+                (text, diagnosis.watchable)
+            }
+            (Some(path), Some(need)) => (config::fragment(&config::assess(path)?, need), true),
+            (Some(path), None) => {
+                let assessment = config::assess(path)?;
+                let text = if self.json {
+                    json(&assessment)?
+                } else {
+                    config::render(&assessment, colour)
+                };
+                (text, assessment.watchable)
+            }
         };
         output::print(&text)?;
-        Ok(if diagnosis.watchable {
+        Ok(if watchable {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(CANNOT_WATCH)
         })
     }
+}
+
+fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// The diagnosis for people: the verdict first, then every check under its group's heading.

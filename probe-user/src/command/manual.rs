@@ -67,8 +67,31 @@ const OBSERVED: &[(u8, &str)] = &[
         "no such findings, but the picture is incomplete",
     ),
 ];
-const EXAMINED: &[(u8, &str)] = &[(0, "this kernel can be watched"), BROKEN, UNWATCHABLE];
+const EXAMINED: &[(u8, &str)] = &[
+    (
+        0,
+        "this kernel can be watched, or one of that configuration",
+    ),
+    BROKEN,
+    UNWATCHABLE,
+];
 const PRINTED: &[(u8, &str)] = &[(0, "done"), BROKEN];
+const MERGED: &[(u8, &str)] = &[
+    (0, "done"),
+    (
+        FAILED,
+        "a file was left out, bad usage, or a failure of lastref itself",
+    ),
+];
+const GATED: &[(u8, &str)] = &[
+    (0, "done, and nothing at or above --fail-on"),
+    (FINDINGS, "findings at or above --fail-on"),
+    BROKEN,
+    (
+        INCOMPLETE,
+        "no such findings, but with --fail-on: the picture is incomplete",
+    ),
+];
 
 /// What watching reads of the running kernel.
 const KERNEL: &[(&str, &str)] = &[
@@ -157,8 +180,47 @@ pub const PAGES: &[Page] = &[
                 purpose: "List the sites of its findings",
                 line: "lastref report --format json report.json | jq '.findings[].id'",
             },
+            Example {
+                purpose: "A page for a browser",
+                line: "lastref report --format html --output report.html report.json",
+            },
         ],
-        statuses: PRINTED,
+        statuses: GATED,
+        files: &[],
+    },
+    Page {
+        name: "merge",
+        examples: &[
+            Example {
+                purpose: "Two hosts' reports as one",
+                line: "lastref merge --output all.json host1.json host2.json",
+            },
+            Example {
+                purpose: "Read what all reports in a directory come to",
+                line: "lastref merge --format text reports/",
+            },
+            Example {
+                purpose: "Thousands of reports",
+                line: "find /srv/reports -name '*.json' -print0 | lastref merge --files-from - \
+                       --null --output all.json",
+            },
+        ],
+        statuses: MERGED,
+        files: &[],
+    },
+    Page {
+        name: "diff",
+        examples: &[
+            Example {
+                purpose: "What changed from one kernel to the next",
+                line: "lastref diff 6.12.json 7.3.json",
+            },
+            Example {
+                purpose: "Fail on what is new or worse, and unsafe",
+                line: "lastref diff --fail-on unsafe before.json after.json",
+            },
+        ],
+        statuses: GATED,
         files: &[],
     },
     Page {
@@ -171,6 +233,14 @@ pub const PAGES: &[Page] = &[
             Example {
                 purpose: "Tell a script whether it can be watched",
                 line: "lastref doctor --json | jq .watchable",
+            },
+            Example {
+                purpose: "Could a kernel that is configured so be watched?",
+                line: "lastref doctor --config .config",
+            },
+            Example {
+                purpose: "What to add to a configuration, for merge_config.sh",
+                line: "lastref doctor --config .config --fragment > lastref.config",
             },
         ],
         statuses: EXAMINED,

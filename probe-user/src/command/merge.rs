@@ -16,15 +16,6 @@ use inputs::{Inputs, Origin};
 
 /// Merge the reports of many hosts or runs into one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A file that cannot be read is told and left out; the others are merged all the same, the merged
-report says how many are missing, and the exit status is 2. In a directory, JSON files that are no
-reports are passed over.
-
-Examples:
-  lastref merge --output all.json host1.json host2.json
-  lastref merge --format text reports/
-  find /srv/reports -name '*.json' -print0 | lastref merge --files-from - --null --output all.json")]
 pub struct MergeArgs {
     /// Reports, or directories with reports in them (*.json, at any depth)
     #[arg(value_name = "REPORT", required_unless_present = "files_from")]

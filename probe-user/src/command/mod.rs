@@ -64,8 +64,16 @@ enum Command {
     /// Show a saved report
     Report(report::ReportArgs),
     /// Compare two saved reports: what is new, gone, worse, better
+    ///
+    /// Sites are compared by their ids, which are of names and so the same on any kernel. Whether a
+    /// site is worse is told by its severity, by the rules that it breaks and by calls that are
+    /// stuck; how often it was called in an hour is shown, and decides nothing.
     Diff(diff::DiffArgs),
     /// Merge the reports of many hosts or runs into one
+    ///
+    /// A file that cannot be read is told and left out; the others are merged all the same, the
+    /// merged report says how many are missing, and the exit status is 2. In a directory, JSON
+    /// files that are no reports are passed over.
     Merge(merge::MergeArgs),
     /// Say whether and how well this kernel can be watched
     Doctor(doctor::DoctorArgs),

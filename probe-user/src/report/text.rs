@@ -12,7 +12,6 @@ pub(super) mod finding;
 pub(super) mod frames;
 mod merged;
 
-
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
 

@@ -28,11 +28,15 @@ struct Check {
     remedy: Option<String>,
 }
 
-#[derive(Debug, Deserialize, PartialEq, Eq)]
+/// What a check came to.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-enum State {
+pub enum State {
+    /// It is as it should be.
     Ok,
+    /// It is not.
     Bad,
+    /// It could not be found out.
     Unknown,
 }
 

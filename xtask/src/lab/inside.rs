@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use rustix::io::Errno;
 
-use super::frames;
 use super::session::{Plan, PlannedSession, SessionResult};
 use super::step::{CONTROL, Failure, Surroundings, load_module, set_patience, trigger};
+use super::{config, frames};
 use crate::progress::{output_of, read_lossy, tail};
 use crate::{children, guest_plan};
 
@@ -52,6 +52,12 @@ pub fn run(options: &GuestLab) -> Result<u8> {
         &mut results,
         "module",
         check_impossible(&plan.impossible),
+    )?;
+    note(
+        &plan,
+        &mut results,
+        config::NOTE,
+        config::check(&plan.lastref, &plan.kernel_config),
     )?;
     note(
         &plan,

@@ -1,6 +1,7 @@
 //! The lab: on each kernel, `lastref` watches while the lab's module puts inodes from every
 //! context, and its reports are judged by `lab/scenarios.toml`.
 
+mod config;
 mod frames;
 mod held;
 pub mod inside;
@@ -49,8 +50,9 @@ pub const WITNESS_KERNEL: &str = "7.3-lockdep";
 const TIMEOUT: Duration = Duration::from_mins(30);
 
 /// What the guest notes before its first session, and what it does for that.
-const BEFORE_SESSIONS: [(&str, &str); 2] = [
+const BEFORE_SESSIONS: [(&str, &str); 3] = [
     ("module", "load the module"),
+    (config::NOTE, "compare the kernel with its configuration"),
     (frames::NOTE, "look for the functions that rules recognise"),
 ];
 
@@ -195,6 +197,7 @@ fn run_guest(
         module: module::build_lab(context, &kernel)?,
         lastref: fs::canonicalize(lastref)
             .with_context(|| format!("{} is not there", lastref.display()))?,
+        kernel_config: kernel.config(),
         output: output.to_path_buf(),
         sessions: sessions.iter().map(Session::planned).collect(),
         impossible: table.impossible(name),

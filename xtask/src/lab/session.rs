@@ -66,6 +66,8 @@ pub struct Plan {
     pub module: PathBuf,
     /// The `lastref` binary.
     pub lastref: PathBuf,
+    /// The configuration that the kernel was built with.
+    pub kernel_config: PathBuf,
     /// Where all results go.
     pub output: PathBuf,
     /// Sessions, in order.
