@@ -71,6 +71,7 @@ fn report(number: usize) -> Report {
             version: env!("CARGO_PKG_VERSION").into(),
         },
         kernel: Kernel {
+            host: Some("example".into()),
             release: "7.3.4+deb13-amd64".into(),
             version: "#1 SMP PREEMPT_DYNAMIC Debian 7.3.4-1~bpo13+1 (2026-11-15)".into(),
             machine: "x86_64".into(),
@@ -99,12 +100,14 @@ fn report(number: usize) -> Report {
                 status: Some(0),
                 signal: None,
             }),
+            suppressions: Vec::new(),
         },
         losses,
         timeline: timeline(&totals, &findings, &other_sites),
         totals,
         findings,
         other_sites,
+        merged: None,
     }
 }
 
@@ -181,11 +184,14 @@ fn site(rng: &mut Rng) -> Site {
             .max()
             .unwrap_or(Severity::Benign),
         known: rng.usize(..8) == 0,
+        suppressed: None,
+        seen_in: None,
         counts: sum(contexts.iter().map(|context| &context.counts)),
         frames,
         truncated: rng.usize(..50) == 0,
         contexts,
         stuck,
+        stuck_left_out: 0,
     }
 }
 

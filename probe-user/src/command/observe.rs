@@ -13,11 +13,12 @@ use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
 use lastref::{
     kernel::features::AttachChoice,
-    observe::{Baseline, Session, SessionOptions, worst_unknown},
+    observe::{Baseline, Session, SessionOptions},
     report::{
         file,
         format::{Format, Options},
         model::{Level, Report, Severity},
+        suppress::Suppressions,
     },
 };
 use tokio::{
@@ -26,9 +27,10 @@ use tokio::{
 };
 
 use super::{
-    CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE, output,
+    CANNOT_WATCH, FAILED, output,
     provoke::{Plan, Provoker},
     stop::Stop,
+    suppress,
     workload::Child,
 };
 
@@ -68,6 +70,10 @@ pub struct ObserveArgs {
     /// and puts that were final there make those that are not final here latent
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// A file with findings that are excused, each for a reason: they do not make the run fail, and
+    /// are shown with --all only (docs/report.md)
+    #[arg(long, value_name = "FILE")]
+    suppress: Option<PathBuf>,
     /// Write the report here as JSON, from the first interval on; created with mode 0600
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -149,6 +155,7 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
             _ => {}
         }
     }
+    let suppressions = suppress::read(args.suppress.as_deref())?;
     let plan = workload.and_then(|workload| workload.provocation);
     let mut session = match Session::start(args.session_options(plan.is_some())?) {
         Ok(session) => session,
@@ -207,7 +214,7 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         if let Some(log) = &mut log {
             log.flush();
         }
-        args.write_interim(&mut session, provoker.as_ref());
+        args.write_interim(&mut session, provoker.as_ref(), suppressions.as_ref());
     }
     // First, so that the command is not kept from ending by it.
     if let Some(provoker) = &mut provoker
@@ -227,8 +234,10 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
     if let Some(provoker) = &provoker {
         provoker.note(&mut report);
     }
+    suppress::apply(suppressions.as_ref(), &mut report);
     let written = args.write(&report);
     args.show(&report)?;
+    suppress::tell_idle(&report);
     if let Err(error) = written {
         output::tell(format_args!(
             "{error:#}; the report is on standard output only"
@@ -266,14 +275,7 @@ fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report)
                 .unwrap_or(FAILED),
         );
     }
-    let is_finding = worst_unknown(report).is_some_and(|severity| severity >= args.fail_on);
-    ExitCode::from(if is_finding {
-        FINDINGS
-    } else if report.capture.complete {
-        0
-    } else {
-        INCOMPLETE
-    })
+    ExitCode::from(super::verdict(report, args.fail_on))
 }
 
 impl ObserveArgs {
@@ -308,7 +310,12 @@ impl ObserveArgs {
 
     /// Writes what was seen so far. What cannot be read or written now (a full disk) is told,
     /// and tried again at the next interval: what is collected stays where it is.
-    fn write_interim(&self, session: &mut Session, provoker: Option<&Provoker>) {
+    fn write_interim(
+        &self,
+        session: &mut Session,
+        provoker: Option<&Provoker>,
+        suppressions: Option<&Suppressions>,
+    ) {
         let written = session
             .report(true, None)
             .map_err(anyhow::Error::from)
@@ -316,6 +323,7 @@ impl ObserveArgs {
                 if let Some(provoker) = provoker {
                     provoker.note(&mut report);
                 }
+                suppress::apply(suppressions, &mut report);
                 self.write(&report)
             });
         if let Err(error) = written {

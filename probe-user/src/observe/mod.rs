@@ -13,4 +13,4 @@ mod stuck;
 mod timeline;
 
 pub use baseline::Baseline;
-pub use session::{ObserveError, Session, SessionOptions, worst_unknown};
+pub use session::{ObserveError, Session, SessionOptions};

@@ -31,7 +31,7 @@ use crate::{
     report::{
         model::{
             Attach, Capture, Example, Frame, Kernel, Level, LockAgreement, LockSource,
-            LockTracking, Losses, Report, SCHEMA_VERSION, Severity, Tool, Totals, Workload,
+            LockTracking, Losses, Report, SCHEMA_VERSION, Tool, Totals, Workload,
         },
         order,
     },
@@ -206,6 +206,7 @@ impl Session {
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         Ok(Self {
             kernel: Kernel {
+                host: Some(text(names.nodename())),
                 release: text(names.release()),
                 version: text(names.version()),
                 machine: text(names.machine()),
@@ -355,11 +356,13 @@ impl Session {
                 lock_tracking: self.lock_tracking.clone(),
                 provocation: None,
                 workload,
+                suppressions: Vec::new(),
             },
             losses,
             totals,
             findings,
             other_sites,
+            merged: None,
             timeline: self.timeline.moments().to_vec(),
         })
     }
@@ -493,15 +496,4 @@ fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
             + recorded_non_final.max(totals.recorded_non_final_puts),
         benign_non_final_puts: totals.benign_non_final_puts,
     }
-}
-
-/// The worst severity among the findings of `report` that no baseline has; `None` if there are none.
-#[must_use]
-pub fn worst_unknown(report: &Report) -> Option<Severity> {
-    report
-        .findings
-        .iter()
-        .filter(|site| !site.known)
-        .map(|site| site.severity)
-        .max()
 }

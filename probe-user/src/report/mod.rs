@@ -1,14 +1,19 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
+pub mod again;
+pub mod diff;
 pub mod file;
 pub mod format;
+pub mod gate;
 pub mod html;
 pub mod losses;
+pub mod merge;
 pub mod model;
 pub mod order;
 pub mod page;
 pub mod rules;
 pub mod schema;
+pub mod suppress;
 pub mod text;
 pub mod units;
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::format::Options;
-use super::model::{Level, LockSource, Report, Severity};
+use super::model::{Level, LockSource, Report, Severity, Site, Suppression, SuppressionState};
 use super::page::{Page, Style};
-use super::units::{count, duration_ms};
+use super::units::{count, duration_ms, sum};
 
 mod finding;
-mod frames;
+pub(super) mod frames;
+mod merged;
 
 pub(super) use finding::{inode, locks};
 pub(super) use frames::name as frame_name;
@@ -27,13 +28,16 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
     summary(&mut page, report);
     // A rule's explanation is given once; the findings after it refer to it.
     let mut explained = BTreeSet::new();
-    for (number, site) in report.findings.iter().enumerate() {
+    let shown = |site: &&Site| options.all || site.suppressed.is_none();
+    for (number, site) in report.findings.iter().filter(shown).enumerate() {
         page.gap();
         finding::write(&mut page, number + 1, site, &mut explained);
         page.flush(out)?;
     }
     page.gap();
     others(&mut page, report, options.all, out)?;
+    page.gap();
+    merged::write(&mut page, report);
     page.gap();
     losses(&mut page, report);
     page.gap();
@@ -89,6 +93,24 @@ fn summary(page: &mut Page, report: &Report) {
         }
     };
     page.paragraph(style, &result);
+    let suppressed = report
+        .findings
+        .iter()
+        .filter(|site| site.suppressed.is_some());
+    let suppressed = suppressed.count() as u64;
+    if suppressed > 0 {
+        page.paragraph(
+            Style::Plain,
+            &format!(
+                "Of these {} suppressed: --all shows what and why.",
+                if suppressed == 1 {
+                    "1 is".to_owned()
+                } else {
+                    format!("{suppressed} are")
+                }
+            ),
+        );
+    }
     if !report.capture.complete {
         page.paragraph(
             Style::Alarm,
@@ -156,8 +178,8 @@ fn sites_by_severity(report: &Report) -> String {
         .into_iter()
         .map(|severity| {
             let sites = || all().filter(|site| site.severity == severity);
-            let final_puts = sites().map(|site| site.counts.final_puts).sum();
-            let non_final: u64 = sites().map(|site| site.counts.non_final).sum();
+            let final_puts = sum(sites().map(|site| site.counts.final_puts));
+            let non_final = sum(sites().map(|site| site.counts.non_final));
             let others = if non_final > 0 {
                 format!(", {} not final", count(non_final, "put"))
             } else {
@@ -250,8 +272,26 @@ pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
     for (fact, reason) in &report.kernel.unknown_facts {
         field("unknown", format!("{fact}: {reason}"));
     }
+    for entry in &capture.suppressions {
+        field("suppress", suppression(entry));
+    }
     field("kernel", report.kernel.version.clone());
     fields
+}
+
+/// An entry of `--suppress` and what came of it.
+#[must_use]
+pub fn suppression(entry: &Suppression) -> String {
+    let state = match entry.state {
+        SuppressionState::Used => format!("excuses something at {}", count(entry.sites, "site")),
+        SuppressionState::Unused => "unused: nothing that it would excuse was found".to_owned(),
+        SuppressionState::OtherKernel => "is for other kernels".to_owned(),
+        SuppressionState::Expired => format!(
+            "expired after {}, and excuses nothing",
+            entry.expires.as_deref().unwrap_or_default()
+        ),
+    };
+    format!("{} ({}) {state}", entry.place, entry.reason)
 }
 
 #[cfg(test)]

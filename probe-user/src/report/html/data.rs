@@ -75,6 +75,9 @@ struct SiteRow<'a> {
     severity: Severity,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     known: bool,
+    /// Why it is suppressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     counts: &'a Counts,
@@ -213,6 +216,7 @@ impl<'a> Tables<'a> {
             id: &site.id,
             severity: site.severity,
             known: site.known,
+            suppressed: site.suppressed.as_deref(),
             truncated: site.truncated,
             counts: &site.counts,
             frames: site

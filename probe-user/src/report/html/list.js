@@ -30,6 +30,7 @@ function summaryOf(site) {
   const tags = [
     site.oldest > 0 && element("span", { class: "tag alarm" }, `stuck for ${duration(site.oldest * 1e6)}`),
     site.known && element("span", { class: "tag", title: "The baseline has it, at least as bad" }, "known"),
+    site.suppressed && element("span", { class: "tag", title: site.suppressed }, "suppressed"),
     [...site.filesystems].map((name) => element("span", { class: "tag" }, name)),
   ];
   const others = site.counts.non_final ?? 0;
