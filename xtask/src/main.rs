@@ -22,6 +22,7 @@ mod progress;
 mod python_program;
 mod recipes;
 mod rust_src;
+mod screenshots;
 mod setup;
 mod table;
 mod tally;
@@ -60,6 +61,8 @@ enum Task {
     Recipes(recipes::Recipes),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
+    /// Open reports in a browser: measure a large one, take a picture for the README
+    Screenshots(screenshots::Screenshots),
     /// Build what is handed out: a static binary, a tarball, a .deb and an .rpm
     Dist(dist::Dist),
     /// Build the lab's kernel module for a kernel and print where it is
@@ -105,6 +108,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Recipes(options) => recipes::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
+        Task::Screenshots(options) => screenshots::run(&Context::find()?, &options),
         Task::Dist(options) => dist::run(&Context::find()?, &options),
         Task::Module(options) => build_module(&Context::find()?, &options),
         // A guest cannot write to this machine's cache, and needs nothing of it.
