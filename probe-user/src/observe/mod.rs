@@ -7,9 +7,13 @@
 mod baseline;
 mod calls;
 mod held_locks;
+mod options;
 mod session;
 mod sites;
 mod stuck;
+mod totals;
 
 pub use baseline::Baseline;
-pub use session::{ObserveError, Session, SessionOptions, worst_unknown};
+pub use options::{ObserveError, SessionOptions};
+pub use session::Session;
+pub use totals::worst_unknown;
