@@ -1,11 +1,14 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
+pub mod changes;
 pub mod file;
 pub mod format;
+pub mod jsonl;
 pub mod losses;
 pub mod model;
 pub mod order;
 pub mod page;
+pub mod prometheus;
 pub mod rules;
 pub mod schema;
 pub mod text;

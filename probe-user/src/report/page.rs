@@ -6,6 +6,9 @@ use std::io::{self, Write};
 /// Columns of a line.
 pub const WIDTH: usize = 100;
 
+/// Columns that are left for text, however narrow a line is.
+const LEAST: usize = 10;
+
 /// Columns of a field's label, with its indentation.
 const LABEL: usize = 14;
 
@@ -42,6 +45,8 @@ impl Style {
 pub struct Page {
     text: String,
     colour: bool,
+    /// Columns of a line.
+    width: usize,
     /// Whether anything has been written, be it gone already.
     begun: bool,
     /// Whether an empty line comes before the next one.
@@ -55,9 +60,22 @@ impl Page {
         Self {
             text: String::new(),
             colour,
+            width: WIDTH,
             begun: false,
             gap: false,
         }
+    }
+
+    /// The same, of another width.
+    #[must_use]
+    pub fn wide(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
+    /// Columns of a line.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
     }
 
     /// What has been written.
@@ -110,6 +128,12 @@ impl Page {
         }
     }
 
+    /// A labelled line of two columns.
+    pub fn columns(&mut self, label: &str, name: &str, text: &str) {
+        let label = format!("  {:<width$}", escape(label), width = LABEL - 2);
+        self.verbatim(0, &format!("{label}{name:<14} {text}"));
+    }
+
     /// A line of a list with long names.
     pub fn entry(&mut self, name: &str, text: &str) {
         self.wrapped(Style::Plain, name, NAME, text);
@@ -118,7 +142,10 @@ impl Page {
     /// Writes `text` wrapped into lines, `label` before the first.
     fn wrapped(&mut self, style: Style, label: &str, indent: usize, text: &str) {
         let text = escape(text);
-        for (number, line) in wrap(&text, WIDTH - indent).iter().enumerate() {
+        for (number, line) in wrap(&text, self.width.saturating_sub(indent).max(LEAST))
+            .iter()
+            .enumerate()
+        {
             let label = match (number, indent) {
                 (_, 0) => String::new(),
                 (0, _) => format!("  {:<width$}", escape(label), width = indent - 2),
@@ -165,9 +192,11 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces where there are any.
+/// `text` in lines of at most `width` characters, and at least one, broken at spaces where there
+/// are any.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
@@ -205,6 +234,7 @@ mod tests {
         assert_eq!(wrap("abcdefg hi", 3), ["abc", "def", "g", "hi"]);
         assert_eq!(wrap("  a   b ", 9), ["a b"]);
         assert!(wrap("", 5).is_empty());
+        assert_eq!(wrap("abc", 0), ["a", "b", "c"]);
     }
 
     #[test]

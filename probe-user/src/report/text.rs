@@ -8,8 +8,14 @@ use super::model::{Level, LockSource, Report, Severity};
 use super::page::{Page, Style};
 use super::units::{count, duration_ms};
 
+mod detail;
 mod finding;
 mod frames;
+mod progress;
+
+pub use detail::detail;
+pub use frames::functions;
+pub use progress::sentence;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
@@ -53,7 +59,7 @@ impl Severity {
     }
 
     /// How much it should stand out.
-    pub(super) const fn style(self) -> Style {
+    pub const fn style(self) -> Style {
         match self {
             Self::Deadlock | Self::Unsafe => Style::Alarm,
             Self::Risky | Self::Latent => Style::Warning,

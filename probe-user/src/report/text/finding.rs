@@ -11,26 +11,8 @@ use crate::report::units::{count, duration, duration_ms};
 
 /// One site that is a finding.
 pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeSet<String>) {
-    let worst = site
-        .contexts
-        .first()
-        .and_then(|context| context.hazards.first());
-    let (title, rule) = worst.map_or(("", "no rule"), |hazard| (&hazard.title, &hazard.rule));
-    page.paragraph(
-        site.severity.style(),
-        &format!(
-            "{number}. {}: {title} ({rule})",
-            site.severity.name().to_uppercase()
-        ),
-    );
-    let known = if site.known {
-        " (known: the baseline has it)"
-    } else {
-        ""
-    };
-    page.field("site", &format!("{}{known}", site.id));
-    page.field("counts", &counts(&site.counts));
-    page.field("provoked", &provoked(site));
+    page.paragraph(site.severity.style(), &format!("{number}. {}", title(site)));
+    summary(page, site);
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
@@ -45,8 +27,30 @@ pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeS
     }
 }
 
+/// How bad a site is, and by which rule.
+pub fn title(site: &Site) -> String {
+    let worst = site
+        .contexts
+        .first()
+        .and_then(|context| context.hazards.first());
+    let (title, rule) = worst.map_or(("", "no rule"), |hazard| (&hazard.title, &hazard.rule));
+    format!("{}: {title} ({rule})", site.severity.name().to_uppercase())
+}
+
+/// Which site it is, and how often it was called.
+pub fn summary(page: &mut Page, site: &Site) {
+    let known = if site.known {
+        " (known: the baseline has it)"
+    } else {
+        ""
+    };
+    page.field("site", &format!("{}{known}", site.id));
+    page.field("counts", &counts(&site.counts));
+    page.field("provoked", &provoked(site));
+}
+
 /// The task, the inode and the facts of a context.
-fn details(page: &mut Page, context: &Context) {
+pub fn details(page: &mut Page, context: &Context) {
     if let Some(example) = &context.example {
         page.field("filesystem", &filesystem(example));
         page.field("inode", &inode(example));
@@ -81,7 +85,7 @@ fn details(page: &mut Page, context: &Context) {
 }
 
 /// The rules that matched: the worst in full, the milder ones in a line.
-fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>) {
+pub fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>) {
     let worst = hazards.first().map(|hazard| hazard.severity);
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
@@ -108,7 +112,7 @@ fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>
 }
 
 /// A further context of a site, in a line.
-fn brief(context: &Context) -> String {
+pub fn brief(context: &Context) -> String {
     let rules: Vec<&str> = context
         .hazards
         .iter()
@@ -224,7 +228,7 @@ fn locks(example: &Example) -> String {
 }
 
 /// A call that does not come back.
-fn stuck(page: &mut Page, call: &StuckCall) {
+pub fn stuck(page: &mut Page, call: &StuckCall) {
     page.field(
         "stuck",
         &format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::report::model::{Frame, Inlined, Site, Source};
-use crate::report::page::{Page, WIDTH};
+use crate::report::page::Page;
 
 /// Columns before a frame. The kernel's own form begins with a space, which is one of them.
 pub const INDENT: usize = 5;
@@ -43,7 +43,7 @@ fn located(page: &mut Page, text: &str, source: Option<&Source>) {
         return page.verbatim(INDENT, text);
     };
     let place = format!("{file}:{line}");
-    if INDENT + text.chars().count() + 2 + place.chars().count() <= WIDTH {
+    if INDENT + text.chars().count() + 2 + place.chars().count() <= page.width() {
         page.verbatim(INDENT, &format!("{text}  {place}"));
     } else {
         page.verbatim(INDENT, text);
@@ -66,14 +66,20 @@ pub fn name(frame: &Frame) -> String {
         .collect()
 }
 
-/// A site in one line: where, how often, by which design.
-pub fn line(site: &Site) -> String {
+/// The innermost functions of a chain in one line.
+#[must_use]
+pub fn functions(site: &Site) -> String {
     let functions: Vec<&str> = site
         .frames
         .iter()
         .take(LINE_FRAMES)
         .map(|frame| frame.function.as_deref().unwrap_or("?"))
         .collect();
+    functions.join(" < ")
+}
+
+/// A site in one line: where, how often, by which design.
+pub fn line(site: &Site) -> String {
     let context = site.contexts.first();
     let filesystem = context
         .and_then(|context| context.example.as_ref())
@@ -87,9 +93,5 @@ pub fn line(site: &Site) -> String {
         0 => format!("{}x", site.counts.final_puts),
         non_final => format!("{}x final, {non_final}x not", site.counts.final_puts),
     };
-    format!(
-        "{} {puts}{filesystem}{rule}: {}",
-        site.id,
-        functions.join(" < ")
-    )
+    format!("{} {puts}{filesystem}{rule}: {}", site.id, functions(site))
 }
