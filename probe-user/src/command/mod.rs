@@ -1,9 +1,12 @@
 //! The subcommands, one file each, and the exit statuses that they share.
 
+mod display;
 mod doctor;
 mod hazards;
+mod live;
 mod observe;
 mod output;
+mod outputs;
 mod provoke;
 mod report;
 mod run;

@@ -1,6 +1,6 @@
 //! `lastref report`: shows a report that was saved.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ impl ReportArgs {
         let report = file::read(&self.file)?;
         let options = Options {
             all: self.all,
-            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            colour: self.output.is_none() && output::is_coloured(),
         };
         let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
         match &self.output {
