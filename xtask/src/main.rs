@@ -18,6 +18,7 @@ mod lab;
 mod lab_task;
 mod module;
 mod progress;
+mod promtool;
 mod rust_src;
 mod setup;
 mod table;
