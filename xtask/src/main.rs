@@ -19,6 +19,7 @@ mod lab;
 mod lab_task;
 mod module;
 mod progress;
+mod promtool;
 mod python_program;
 mod recipes;
 mod rust_src;

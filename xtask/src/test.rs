@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, dist, field, lab, recipes, setup};
+use crate::{agent, dist, field, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -42,7 +42,12 @@ struct Done {
 type Check = fn(&Context, &str) -> Tally;
 
 /// The stages before the guests.
-const STAGES: [(&str, Check); 3] = [("fmt", fmt), ("clippy", clippy), ("unit", unit)];
+const STAGES: [(&str, Check); 4] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("unit", unit),
+    ("metrics", metrics),
+];
 
 /// Runs all stages; 1 if anything failed.
 pub fn run(context: &Context, options: &Test) -> Result<u8> {
@@ -187,6 +192,14 @@ fn unit(context: &Context, stage: &str) -> Tally {
         }
     }
     tally
+}
+
+fn metrics(context: &Context, _stage: &str) -> Tally {
+    let checked = promtool::check_metrics(context);
+    if let Err(error) = &checked {
+        println!("{error:#}");
+    }
+    Tally::of(checked.is_ok())
 }
 
 /// A check that is one command: what it printed is shown if it fails.

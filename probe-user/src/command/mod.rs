@@ -2,13 +2,16 @@
 //! they share.
 
 mod diff;
+mod display;
 mod doctor;
 mod generate;
 mod hazards;
+mod live;
 mod manual;
 mod merge;
 mod observe;
 mod output;
+mod outputs;
 mod provoke;
 mod report;
 mod run;

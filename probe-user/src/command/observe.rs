@@ -1,12 +1,7 @@
 //! What `watch` and `run` share: the options, the loop, the end.
 
 use std::{
-    ffi::OsString,
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
+    ffi::OsString, fs, io::ErrorKind, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -16,9 +11,7 @@ use lastref::{
     observe::{Baseline, Session, SessionOptions},
     report::{
         file,
-        format::{Format, Options},
         model::{Level, Report, Severity},
-        suppress::Suppressions,
     },
 };
 use tokio::{
@@ -27,7 +20,10 @@ use tokio::{
 };
 
 use super::{
-    CANNOT_WATCH, FAILED, output,
+    CANNOT_WATCH, FAILED,
+    display::Display,
+    output,
+    outputs::{Judgement, OutputArgs, Outputs},
     provoke::{Plan, Provoker},
     stop::Stop,
     suppress,
@@ -39,10 +35,6 @@ const FAR_AWAY: Duration = Duration::from_hours(24 * 365);
 
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of its own on the command line"
-)]
 pub struct ObserveArgs {
     /// Stop after this long (30s, 5m); without it, at SIGINT, SIGTERM or the command's end
     #[arg(long, value_parser = duration)]
@@ -60,9 +52,6 @@ pub struct ObserveArgs {
     /// Only sites of these filesystem types (ext4,ceph)
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     fs: Vec<String>,
-    /// Show only findings at least as bad as this; --output keeps all
-    #[arg(long, value_enum, default_value_t = Severity::Latent)]
-    min_severity: Severity,
     /// Exit with status 1 if a finding is at least as bad as this
     #[arg(long, value_enum, default_value_t = Severity::Unsafe)]
     fail_on: Severity,
@@ -74,9 +63,6 @@ pub struct ObserveArgs {
     /// are shown with --all only (docs/report.md)
     #[arg(long, value_name = "FILE")]
     suppress: Option<PathBuf>,
-    /// Write the report here as JSON, from the first interval on; created with mode 0600
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
     /// A final put that takes longer than this is reported as stuck
     #[arg(long, default_value = "10s", value_parser = duration)]
     stuck_after: Duration,
@@ -84,12 +70,8 @@ pub struct ObserveArgs {
     /// costs two more probes for each lock taken
     #[arg(long)]
     track_locks: bool,
-    /// Print the report as JSON instead of text
-    #[arg(long)]
-    json: bool,
-    /// Show every site, also those that are no findings
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Keep raw kernel addresses in the report (they defeat KASLR)
     #[arg(long)]
     addresses: bool,
@@ -102,6 +84,15 @@ pub struct ObserveArgs {
     /// Let the kernel half log what it does, to standard error
     #[arg(long)]
     debug_ebpf: bool,
+}
+
+/// Where a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// On the terminal, if there is one that can be had.
+    Screen,
+    /// In lines of text.
+    Lines,
 }
 
 /// The command that `run` runs.
@@ -125,7 +116,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// If the command cannot be started, or the report cannot be made or written.
-pub fn run(args: &ObserveArgs, workload: Option<&WorkloadArgs>) -> Result<ExitCode> {
+pub fn run(args: &ObserveArgs, stage: Stage, workload: Option<&WorkloadArgs>) -> Result<ExitCode> {
     if args.interval.is_zero() {
         anyhow::bail!("--interval must be longer than nothing");
     }
@@ -141,10 +132,14 @@ pub fn run(args: &ObserveArgs, workload: Option<&WorkloadArgs>) -> Result<ExitCo
         .enable_all()
         .build()
         .context("cannot start the runtime")?
-        .block_on(observe(args, workload))
+        .block_on(observe(args, stage, workload))
 }
 
-async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Result<ExitCode> {
+async fn observe(
+    args: &ObserveArgs,
+    stage: Stage,
+    workload: Option<&WorkloadArgs<'_>>,
+) -> Result<ExitCode> {
     let mut stop = Stop::listen()?;
     if let Some(path) = &args.ready_file {
         // One that an earlier run left would tell too early.
@@ -194,6 +189,15 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         provoker.go();
     }
 
+    // The kernel half's log goes to standard error at any time, over what is on the screen.
+    let stage = if args.debug_ebpf { Stage::Lines } else { stage };
+    let judgement = Judgement {
+        suppressions: suppressions.as_ref(),
+        fail_on: args.fail_on,
+    };
+    let mut outputs = Outputs::start(&args.outputs, judgement, stage, workload.is_some())?;
+    outputs.interim(&mut session, provoker.as_ref());
+
     let end = args
         .duration
         .and_then(|duration| Instant::now().checked_add(duration));
@@ -209,12 +213,13 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
             () = stop.requested() => break,
             () = Child::ended(child.as_mut()) => break,
             () = until(end) => break,
+            () = Display::stop_requested(outputs.display()) => break,
             _ = ticks.tick() => {}
         }
         if let Some(log) = &mut log {
             log.flush();
         }
-        args.write_interim(&mut session, provoker.as_ref(), suppressions.as_ref());
+        outputs.interim(&mut session, provoker.as_ref());
     }
     // First, so that the command is not kept from ending by it.
     if let Some(provoker) = &mut provoker
@@ -235,8 +240,8 @@ async fn observe(args: &ObserveArgs, workload: Option<&WorkloadArgs<'_>>) -> Res
         provoker.note(&mut report);
     }
     suppress::apply(suppressions.as_ref(), &mut report);
-    let written = args.write(&report);
-    args.show(&report)?;
+    let report = Arc::new(report);
+    let written = outputs.finish(&report)?;
     suppress::tell_idle(&report);
     if let Err(error) = written {
         output::tell(format_args!(
@@ -307,65 +312,4 @@ impl ObserveArgs {
             debug: self.debug_ebpf,
         })
     }
-
-    /// Writes what was seen so far. What cannot be read or written now (a full disk) is told,
-    /// and tried again at the next interval: what is collected stays where it is.
-    fn write_interim(
-        &self,
-        session: &mut Session,
-        provoker: Option<&Provoker>,
-        suppressions: Option<&Suppressions>,
-    ) {
-        let written = session
-            .report(true, None)
-            .map_err(anyhow::Error::from)
-            .and_then(|mut report| {
-                if let Some(provoker) = provoker {
-                    provoker.note(&mut report);
-                }
-                suppress::apply(suppressions, &mut report);
-                self.write(&report)
-            });
-        if let Err(error) = written {
-            output::tell(format_args!("{error:#}; going on, and trying again"));
-        }
-    }
-
-    fn write(&self, report: &Report) -> Result<()> {
-        match &self.output {
-            Some(path) => write(path, report),
-            None => Ok(()),
-        }
-    }
-
-    fn show(&self, report: &Report) -> Result<()> {
-        let options = Options {
-            all: self.all,
-            colour: output::colour(),
-            fail_on: Some(self.fail_on),
-            ..Options::default()
-        };
-        let mut shown = report.clone();
-        let format = if self.json {
-            Format::Json
-        } else {
-            Format::Text
-        };
-        if format == Format::Text {
-            shown
-                .findings
-                .retain(|site| site.severity >= self.min_severity);
-            let milder = report.findings.len() - shown.findings.len();
-            if milder > 0 {
-                output::tell(format_args!(
-                    "{milder} milder findings are not shown (--min-severity)"
-                ));
-            }
-        }
-        output::stream(|out| format.write(&shown, &options, out)).map(drop)
-    }
-}
-
-fn write(path: &Path, report: &Report) -> Result<()> {
-    Ok(file::write(path, report)?)
 }

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use super::{
-    observe::{self, ObserveArgs, WorkloadArgs},
+    observe::{self, ObserveArgs, Stage, WorkloadArgs},
     provoke::ProvokeArgs,
 };
 
@@ -34,6 +34,7 @@ impl RunArgs {
             passthrough: self.passthrough,
             provocation: self.provoke.plan(self.observe.level())?,
         };
-        observe::run(&self.observe, Some(&workload))
+        // The terminal is the command's.
+        observe::run(&self.observe, Stage::Lines, Some(&workload))
     }
 }

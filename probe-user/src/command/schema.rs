@@ -1,4 +1,4 @@
-//! `lastref schema`: prints the JSON Schema of a report.
+//! `lastref schema`: prints the JSON Schema of a report, or of a stream's lines.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,11 @@ use super::output;
 
 /// Print the JSON Schema of a report.
 #[derive(Debug, clap::Args)]
-pub struct SchemaArgs {}
+pub struct SchemaArgs {
+    /// Of the lines that --format jsonl prints, instead
+    #[arg(long)]
+    jsonl: bool,
+}
 
 impl SchemaArgs {
     /// Prints the schema.
@@ -16,11 +20,12 @@ impl SchemaArgs {
     /// # Errors
     ///
     /// When standard output cannot be written.
-    #[expect(
-        clippy::unused_self,
-        reason = "every subcommand is run in the same way"
-    )]
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        output::print(&schema::text()?)
+        let text = if self.jsonl {
+            schema::text_of_line()?
+        } else {
+            schema::text()?
+        };
+        output::print(&text)
     }
 }

@@ -6,7 +6,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{FAILED, output};
+use super::{FAILED, live, output};
 
 /// Says when collection is to end.
 pub struct Stop {
@@ -31,6 +31,8 @@ impl Stop {
             // The receiver is gone only when the program ends anyway.
             let _ = request.send(true);
             any(&mut signals).await;
+            live::restore();
+            output::release();
             output::tell(
                 "interrupted twice, leaving at once; \
                  the report of the last interval is in --output, if that was given",

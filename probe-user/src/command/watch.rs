@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::observe::{self, ObserveArgs};
+use super::observe::{self, ObserveArgs, Stage};
 
 /// Watch this kernel until interrupted, or for a time.
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
     #[command(flatten)]
     observe: ObserveArgs,
+    /// Tell what is new in lines of text, also on a terminal
+    #[arg(long)]
+    plain: bool,
 }
 
 impl WatchArgs {
@@ -17,6 +20,11 @@ impl WatchArgs {
     /// # Errors
     /// If the report cannot be made or written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        observe::run(&self.observe, None)
+        let stage = if self.plain {
+            Stage::Lines
+        } else {
+            Stage::Screen
+        };
+        observe::run(&self.observe, stage, None)
     }
 }

@@ -7,10 +7,13 @@
 mod baseline;
 mod calls;
 mod held_locks;
+mod options;
 mod session;
 mod sites;
 mod stuck;
 mod timeline;
+mod totals;
 
 pub use baseline::Baseline;
-pub use session::{ObserveError, Session, SessionOptions};
+pub use options::{ObserveError, SessionOptions};
+pub use session::Session;

@@ -1,101 +1,38 @@
 //! A session: what was learned of the kernel, the attached probes, what was seen so far.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Instant};
 
 use jiff::Timestamp;
 use probe_common::{Fact, Facts, SiteCounts, SiteKey};
-use thiserror::Error;
 
 use super::{
-    baseline::Baseline,
     calls,
     held_locks::LockNames,
+    options::{ObserveError, SessionOptions},
     sites::{self, Aggregate, Chain},
     stuck::StuckCalls,
     timeline::Timeline,
+    totals::{losses, totals},
 };
 use crate::{
     kernel::{
-        btf::{Btf, BtfError},
-        features::{self, AttachChoice},
-        layout::{self, LayoutError},
+        btf::Btf,
+        features, layout,
         lock_fields::{LockFields, LockMaps},
         preemption, privileges,
-        symbols::{Symbols, SymbolsError, plain_name},
+        symbols::{Symbols, plain_name},
     },
-    probe::{self, AttachPoint, LoadOptions, LockFunction, Probe, ProbeError, Snapshot},
+    probe::{self, AttachPoint, LoadOptions, LockFunction, Probe, Snapshot},
     report::{
+        losses::INTERIM,
         model::{
             Attach, Capture, Example, Frame, Kernel, Level, LockAgreement, LockSource,
-            LockTracking, Losses, Report, SCHEMA_VERSION, Tool, Totals, Workload,
+            LockTracking, Losses, Report, SCHEMA_VERSION, Tool, Workload,
         },
         order,
     },
     symbol::Symbolizer,
 };
-
-/// What a session watches and how.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct SessionOptions {
-    /// What to watch.
-    pub level: Level,
-    /// How to attach.
-    pub attach: AttachChoice,
-    /// Filesystem types to limit the sites to; empty for all.
-    pub filesystems: Vec<String>,
-    /// A final put that takes longer than this is stuck.
-    pub stuck_after: Duration,
-    /// Whether frames keep their addresses.
-    pub addresses: bool,
-    /// Whether the locks that tasks take are followed.
-    pub track_locks: bool,
-    /// What an earlier report knows.
-    pub baseline: Baseline,
-    /// Whether the dentry cache is to be shrunk meanwhile ([`Session::set_provoker`]).
-    pub provokes: bool,
-    /// A kernel image with debug information.
-    pub vmlinux: Option<PathBuf>,
-    /// Whether the kernel half logs what it does.
-    pub debug: bool,
-}
-
-/// What makes watching impossible.
-#[derive(Debug, Error)]
-pub enum ObserveError {
-    /// The host or the kernel does not allow it.
-    #[error(transparent)]
-    Privilege(#[from] privileges::PrivilegeError),
-    /// No type information.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// No symbols.
-    #[error(transparent)]
-    Symbols(#[from] SymbolsError),
-    /// Something in the kernel is missing.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The probes failed.
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-}
-
-impl ObserveError {
-    /// Whether lastref itself is at fault, not the kernel or the host.
-    #[must_use]
-    pub const fn is_our_failure(&self) -> bool {
-        matches!(
-            self,
-            Self::Probe(
-                ProbeError::Refused { .. } | ProbeError::Mismatch(_) | ProbeError::Map { .. }
-            )
-        )
-    }
-}
 
 /// Facts that may be unknown of one call and known of another.
 const TOLD_BY_CALL: &[Fact] = &[
@@ -437,7 +374,7 @@ impl Session {
     fn incompleteness(&self, losses: &Losses, interim: bool) -> Vec<String> {
         let mut because = losses.gaps();
         if interim {
-            because.push("watching went on when this was written".into());
+            because.push(INTERIM.into());
         }
         if let Some(reason) = &self.evict_callers_unknown {
             because.push(match self.options.level {
@@ -457,43 +394,5 @@ impl Session {
             ));
         }
         because
-    }
-}
-
-fn losses(snapshot: &Snapshot) -> Losses {
-    let totals = &snapshot.totals;
-    Losses {
-        probe_hits_missed: snapshot.hits_missed,
-        sites_full: totals.sites_full,
-        stacks_full: totals.stacks_full,
-        samples_full: totals.samples_full,
-        ring_full: totals.ring_full,
-        tasks_full: totals.tasks_full,
-        marks_full: totals.marks_full,
-        exits_missed: totals.exits_missed,
-        no_stack: totals.no_stack,
-        locks_full: totals.locks_full,
-        locks_stale: totals.locks_stale,
-    }
-}
-
-fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
-    let recorded: u64 = snapshot
-        .sites
-        .values()
-        .map(|counts| counts.final_puts.max(counts.evictions))
-        .sum();
-    let recorded_non_final: u64 = snapshot.non_final.values().map(|counts| counts.puts).sum();
-    let totals = &snapshot.totals;
-    let evictions: u64 = snapshot.sites.values().map(|counts| counts.evictions).sum();
-    Totals {
-        final_puts: totals.benign_final_puts + recorded.max(totals.recorded_final_puts),
-        benign_final_puts: totals.benign_final_puts,
-        evictions: totals.benign_evictions + evictions,
-        benign_evictions: totals.benign_evictions,
-        stuck: u64::try_from(stuck).unwrap_or(u64::MAX),
-        non_final_puts: totals.benign_non_final_puts
-            + recorded_non_final.max(totals.recorded_non_final_puts),
-        benign_non_final_puts: totals.benign_non_final_puts,
     }
 }

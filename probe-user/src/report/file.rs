@@ -1,8 +1,8 @@
 //! Report files: read with care, written whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,6 +15,15 @@ pub const SIZE_LIMIT: u64 = 256 << 20;
 
 /// How many names are tried for the temporary file.
 const TEMPORARY_NAMES: u32 = 16;
+
+/// Who may read a file that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner only (mode 0600): a report in any form names processes and inodes.
+    Owner,
+    /// Everyone (mode 0644, whatever the umask): for files that name neither.
+    Everyone,
+}
 
 /// Why a report could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -223,14 +232,28 @@ pub fn write_with(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ReportError> {
-    write_file(path, content).map_err(|source| ReportError::Write {
+    write_for(Readers::Owner, path, content)
+}
+
+/// Writes what `content` writes to `path`, see [`write_with`].
+///
+/// # Errors
+///
+/// When the file cannot be written; then nothing of it is left behind.
+pub fn write_for(
+    readers: Readers,
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), ReportError> {
+    write_file(readers, path, content).map_err(|source| ReportError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-/// See [`write_with`].
+/// See [`write_for`].
 fn write_file(
+    readers: Readers,
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -239,16 +262,24 @@ fn write_file(
             fill(OpenOptions::new().write(true).open(path)?, content).map(drop)
         }
         // A symbolic link stays one: what it points to is replaced.
-        Ok(_) => replace(&fs::canonicalize(path)?, content),
-        Err(_) => replace(path, content),
+        Ok(_) => replace(readers, &fs::canonicalize(path)?, content),
+        Err(_) => replace(readers, path, content),
     }
 }
 
 /// Writes a file beside `path` and renames it into place.
-fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn replace(
+    readers: Readers,
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let (temporary, file) = create_beside(path)?;
     let written = fill(file, content)
-        .and_then(|file| file.sync_all())
+        .and_then(|file| match readers {
+            Readers::Owner => file.sync_all(),
+            // Numbers of the moment: after a crash of the host nobody wants them.
+            Readers::Everyone => file.set_permissions(Permissions::from_mode(0o644)),
+        })
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The first error is the one to report.
@@ -289,7 +320,7 @@ fn fill(file: File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> i
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::report::sample;
@@ -309,6 +340,19 @@ mod tests {
         assert_eq!(entries(directory.path()), 1);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_names_nobody_may_be_read_by_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lastref.prom");
+        for _ in 0..2 {
+            write_for(Readers::Everyone, &path, |out| out.write_all(b"x 1\n")).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o644);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x 1\n");
+        assert_eq!(entries(directory.path()), 1);
     }
 
     #[test]

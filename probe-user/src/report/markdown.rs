@@ -94,7 +94,7 @@ fn finding(page: &mut Page, number: usize, site: &Site, kernel: &Kernel) {
     page.paragraph(Style::Plain, "iput() was called by:");
     page.gap();
     frames::lines(page, site, false);
-    seen(page, site, kernel);
+    seen(page, site);
     for call in &site.stuck {
         stuck(page, call);
     }
@@ -115,8 +115,8 @@ fn finding(page: &mut Page, number: usize, site: &Site, kernel: &Kernel) {
 }
 
 /// What was seen, as a list.
-fn seen(page: &mut Page, site: &Site, kernel: &Kernel) {
-    let overview = parts::overview(site, kernel);
+fn seen(page: &mut Page, site: &Site) {
+    let overview = parts::overview(site);
     let details = site
         .contexts
         .first()
@@ -124,8 +124,6 @@ fn seen(page: &mut Page, site: &Site, kernel: &Kernel) {
         .unwrap_or_default();
     let mut items: Vec<String> = overview
         .iter()
-        // It is in the first sentence.
-        .filter(|(label, _)| *label != "kernel")
         .chain(&details)
         .filter(|(_, text)| !text.is_empty())
         .map(|(label, text)| format!("{label}: {text}"))

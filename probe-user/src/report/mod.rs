@@ -1,6 +1,7 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
 pub mod again;
+pub mod changes;
 pub mod checks;
 pub mod diff;
 pub mod file;
@@ -9,6 +10,7 @@ pub mod folded;
 pub mod format;
 pub mod gate;
 pub mod html;
+pub mod jsonl;
 pub mod junit;
 pub mod ktap;
 pub mod losses;
@@ -18,6 +20,7 @@ pub mod model;
 pub mod order;
 pub mod page;
 pub mod parts;
+pub mod prometheus;
 pub mod rules;
 pub mod sarif;
 pub mod schema;

@@ -388,7 +388,7 @@ pub struct Inlined {
 }
 
 /// Exact counts of calls.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Counts {
     /// Puts that found `i_count == 1`; at level `evictions`, those of them that evicted.
     pub final_puts: u64,
@@ -422,7 +422,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 /// One bucket of a histogram of durations.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// Lower bound, in microseconds, a power of two.
     pub at_least_us: u64,

@@ -9,6 +9,9 @@ pub const WIDTH: usize = 100;
 /// Columns of a line in a mail.
 const MAIL_WIDTH: usize = 77;
 
+/// Columns that are left for text, however narrow a line is.
+const LEAST: usize = 10;
+
 /// Columns of a field's label, with its indentation.
 const LABEL: usize = 14;
 
@@ -76,6 +79,12 @@ impl Page {
         page
     }
 
+    /// The same, of another width.
+    #[must_use]
+    pub fn wide(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
     /// Columns of a line.
     #[must_use]
     pub const fn width(&self) -> usize {
@@ -132,6 +141,12 @@ impl Page {
         }
     }
 
+    /// A labelled line of two columns.
+    pub fn columns(&mut self, label: &str, name: &str, text: &str) {
+        let label = format!("  {:<width$}", escape(label), width = LABEL - 2);
+        self.verbatim(0, &format!("{label}{name:<14} {text}"));
+    }
+
     /// An item of a list.
     pub fn item(&mut self, text: &str) {
         self.wrapped(Style::Plain, ITEM, ITEM.len(), text);
@@ -146,7 +161,8 @@ impl Page {
     /// before the others.
     fn wrapped(&mut self, style: Style, head: &str, indent: usize, text: &str) {
         let text = escape(text);
-        for (number, line) in wrap(&text, self.width - indent).iter().enumerate() {
+        let width = self.width.saturating_sub(indent).max(LEAST);
+        for (number, line) in wrap(&text, width).iter().enumerate() {
             let head = match number {
                 0 => Cow::Borrowed(head),
                 _ => Cow::Owned(" ".repeat(indent)),
@@ -197,9 +213,10 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces where there are any.
+/// `text` in lines of at most `width` characters, and at least one, broken at spaces where there are any.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;

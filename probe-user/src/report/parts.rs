@@ -23,7 +23,7 @@ pub fn kernel(kernel: &Kernel) -> String {
 
 /// Where it was found and how often. What there is nothing of is empty, here and below.
 #[must_use]
-pub fn overview(site: &Site, of: &Kernel) -> Vec<Part> {
+pub fn overview(site: &Site) -> Vec<Part> {
     let known = if site.known {
         " (known: the baseline has it)"
     } else {
@@ -34,7 +34,6 @@ pub fn overview(site: &Site, of: &Kernel) -> Vec<Part> {
         format!("in {reports}, on {}", seen_in.kernels.join(", "))
     });
     vec![
-        ("kernel", kernel(of)),
         ("site", format!("{}{known}", site.id)),
         ("suppressed", site.suppressed.clone().unwrap_or_default()),
         ("seen", seen_in),

@@ -1,8 +1,8 @@
-//! The JSON Schema of a report, made from the model's types.
+//! The JSON Schemas of a report and of a stream's lines, made from their types.
 
 use schemars::Schema;
 
-use super::model::Report;
+use super::{jsonl, model::Report};
 
 /// The schema.
 #[must_use]
@@ -10,13 +10,27 @@ pub fn schema() -> Schema {
     schemars::schema_for!(Report)
 }
 
-/// The schema as indented JSON with a final newline, the form of `docs/report.schema.json`.
+/// The schema of a report as indented JSON with a final newline, the form of
+/// `docs/report.schema.json`.
 ///
 /// # Errors
 ///
 /// Never with the types of this crate; the JSON writer's error is passed on.
 pub fn text() -> serde_json::Result<String> {
-    let mut text = serde_json::to_string_pretty(&schema())?;
+    indented(&schema())
+}
+
+/// The same for one line of a stream, the form of `docs/jsonl.schema.json`.
+///
+/// # Errors
+///
+/// Never with the types of this crate; the JSON writer's error is passed on.
+pub fn text_of_line() -> serde_json::Result<String> {
+    indented(&jsonl::schema())
+}
+
+fn indented(schema: &Schema) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(schema)?;
     text.push('\n');
     Ok(text)
 }
@@ -26,16 +40,24 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.schema.json");
+    const DOCUMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
     #[test]
-    fn the_documented_schema_is_the_code_s() {
-        let documented = std::fs::read_to_string(DOCUMENT).unwrap();
-        assert!(
-            documented == text().unwrap(),
-            "docs/report.schema.json is out of date; \
-             update it: cargo run -- schema > docs/report.schema.json"
-        );
+    fn the_documented_schemas_are_the_code_s() {
+        for (name, command, text) in [
+            ("report.schema.json", "schema", text().unwrap()),
+            (
+                "jsonl.schema.json",
+                "schema --jsonl",
+                text_of_line().unwrap(),
+            ),
+        ] {
+            let documented = std::fs::read_to_string(format!("{DOCUMENTS}/{name}")).unwrap();
+            assert!(
+                documented == text,
+                "docs/{name} is out of date; update it: cargo run -- {command} > docs/{name}"
+            );
+        }
     }
 
     #[test]

@@ -8,9 +8,15 @@ use super::page::{Page, Style};
 use super::parts;
 use super::units::{count, duration_ms, sum};
 
+mod detail;
 pub(super) mod finding;
 pub(super) mod frames;
 mod merged;
+mod progress;
+
+pub use detail::detail;
+pub use frames::functions;
+pub use progress::sentence;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
@@ -55,7 +61,7 @@ impl Severity {
     }
 
     /// How much it should stand out.
-    pub(super) const fn style(self) -> Style {
+    pub const fn style(self) -> Style {
         match self {
             Self::Deadlock | Self::Unsafe => Style::Alarm,
             Self::Risky | Self::Latent => Style::Warning,

@@ -9,17 +9,9 @@ use crate::report::units::count;
 
 /// One site that is a finding, with the addresses that the report has or without.
 pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addresses: bool) {
-    let (title, rule) = parts::worst(site).map_or(("", "no rule"), |hazard| {
-        (hazard.title.as_str(), hazard.rule.as_str())
-    });
-    page.paragraph(
-        site.severity.style(),
-        &format!(
-            "{number}. {}: {title} ({rule})",
-            site.severity.name().to_uppercase()
-        ),
-    );
-    fields(page, &parts::overview(site, kernel));
+    page.paragraph(site.severity.style(), &format!("{number}. {}", title(site)));
+    page.field("kernel", &parts::kernel(kernel));
+    summary(page, site);
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
@@ -41,6 +33,19 @@ pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addre
     }
 }
 
+/// How bad a site is, and by which rule.
+pub fn title(site: &Site) -> String {
+    let (title, rule) = parts::worst(site).map_or(("", "no rule"), |hazard| {
+        (hazard.title.as_str(), hazard.rule.as_str())
+    });
+    format!("{}: {title} ({rule})", site.severity.name().to_uppercase())
+}
+
+/// Which site it is, and how often it was called.
+pub fn summary(page: &mut Page, site: &Site) {
+    fields(page, &parts::overview(site));
+}
+
 fn fields(page: &mut Page, parts: &[Part]) {
     for (label, text) in parts {
         page.field(label, text);
@@ -48,13 +53,13 @@ fn fields(page: &mut Page, parts: &[Part]) {
 }
 
 /// The task, the inode and the facts of a context.
-fn details(page: &mut Page, context: &Context) {
+pub fn details(page: &mut Page, context: &Context) {
     page.field("facts", &context.facts.yes.join(", "));
     fields(page, &parts::details(context));
 }
 
 /// The rules that matched: the worst in full, the milder ones in a line.
-fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
+pub fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
     let worst = hazards.first().map(|hazard| hazard.severity);
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
@@ -87,7 +92,7 @@ fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
 }
 
 /// A call that does not come back.
-fn stuck(page: &mut Page, call: &StuckCall) {
+pub fn stuck(page: &mut Page, call: &StuckCall) {
     page.field("stuck", &parts::stuck(call));
     page.field("waits for", call.waits_for.as_deref().unwrap_or_default());
     if call.stack.is_empty() {

@@ -79,14 +79,20 @@ fn name(frame: &Frame, addresses: bool) -> String {
         .collect()
 }
 
-/// A site in one line: where, how often, by which design.
-pub fn line(site: &Site) -> String {
+/// The innermost functions of a chain in one line.
+#[must_use]
+pub fn functions(site: &Site) -> String {
     let functions: Vec<&str> = site
         .frames
         .iter()
         .take(LINE_FRAMES)
         .map(|frame| frame.function.as_deref().unwrap_or("?"))
         .collect();
+    functions.join(" < ")
+}
+
+/// A site in one line: where, how often, by which design.
+pub fn line(site: &Site) -> String {
     let context = site.contexts.first();
     let filesystem = context
         .and_then(|context| context.example.as_ref())
@@ -100,9 +106,5 @@ pub fn line(site: &Site) -> String {
         0 => format!("{}x", site.counts.final_puts),
         non_final => format!("{}x final, {non_final}x not", site.counts.final_puts),
     };
-    format!(
-        "{} {puts}{filesystem}{rule}: {}",
-        site.id,
-        functions.join(" < ")
-    )
+    format!("{} {puts}{filesystem}{rule}: {}", site.id, functions(site))
 }
