@@ -2,6 +2,7 @@
 
 mod agent;
 mod apt;
+mod bench;
 mod build_kernel;
 mod children;
 mod context;
@@ -53,6 +54,8 @@ enum Task {
     Lab(lab_task::Lab),
     /// Churn real filesystems on stock kernels and judge what lastref finds
     Field(field_task::Field),
+    /// Count in guests what watching costs, and compare it with limits
+    Bench(bench::Bench),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Build the static binary to hand out
@@ -66,6 +69,9 @@ enum Task {
     /// The witness's part inside a guest
     #[command(hide = true)]
     GuestWitness(lab::witness_inside::GuestWitness),
+    /// The part of `bench` inside a guest
+    #[command(hide = true)]
+    GuestBench(bench::inside::GuestBench),
     /// The part of `field` inside a guest
     #[command(hide = true)]
     GuestField(field::inside::GuestField),
@@ -98,12 +104,14 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(options) => test::run(&Context::find()?, &options),
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
+        Task::Bench(options) => bench::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Dist => agent::dist(&Context::find()?),
         Task::Module(options) => build_module(&Context::find()?, &options),
         // A guest cannot write to this machine's cache, and needs nothing of it.
         Task::GuestLab(options) => lab::inside::run(&options),
         Task::GuestWitness(options) => lab::witness_inside::run(&options),
+        Task::GuestBench(options) => bench::inside::run(&options),
         Task::GuestField(options) => field::inside::run(&options),
         Task::GuestCeph(options) => field::ceph::inside::run(&options),
     }
