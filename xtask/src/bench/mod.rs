@@ -36,12 +36,15 @@ pub struct Bench {
     /// Kernel to measure on (see kernels.toml); 6.1 and 7.3 if none is named
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
+    /// Measure lastref alone; limits that compare it with others are skipped
+    #[arg(long)]
+    alone: bool,
     /// A built lastref, instead of building it
     #[arg(long, value_name = "PATH")]
     lastref: Option<PathBuf>,
 }
 
-/// All that was measured, and when.
+/// All that was measured.
 #[derive(Debug, Serialize)]
 struct Costs<'a> {
     unit: &'static str,
@@ -51,13 +54,15 @@ struct Costs<'a> {
 /// Measures on all kernels, prints a table for each, compares them with the limits and prints the
 /// tally last; 1 if a limit is not kept or something could not be measured.
 ///
-/// Leaves `target/bench/cost.json`, with the guests' consoles in `target/bench/KERNEL/`.
+/// Leaves `target/bench/cost.json` and `cost.md`, with the guests' consoles in `target/bench/KERNEL/`.
 pub fn run(context: &Context, options: &Bench) -> Result<u8> {
     let lastref = match &options.lastref {
         Some(path) => path.clone(),
         None => agent::build(context)?,
     };
-    host_packages::install(context, &PACKAGES)?;
+    if !options.alone {
+        host_packages::install(context, &PACKAGES)?;
+    }
     let names = if options.kernels.is_empty() {
         KERNELS.map(String::from).to_vec()
     } else {
@@ -67,26 +72,41 @@ pub fn run(context: &Context, options: &Bench) -> Result<u8> {
     let mut tables = Vec::new();
     for name in &names {
         let start = Instant::now();
-        let table = measure(context, name, &lastref, &mut tally)?;
+        let table = measure(context, name, &lastref, options.alone, &mut tally)?;
         println!("{}", table.markdown());
         tally.add(judge(&table));
         println!("costs on {name}: {}", elapsed(start));
         tables.push(table);
     }
-    let path = context.target().join("bench/cost.json");
     let costs = Costs {
         unit: "instructions per call; `added` is the median's difference to nobody's",
         tables: &tables,
     };
-    fs::write(&path, serde_json::to_string_pretty(&costs)?)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    println!("{}", path.display());
+    let texts: Vec<String> = tables.iter().map(Table::markdown).collect();
+    let shares: Vec<String> = tables.iter().map(Table::shares).collect();
+    for (name, text) in [
+        (
+            "cost.md",
+            format!("{}\n{}", texts.join("\n"), shares.join("\n")),
+        ),
+        ("cost.json", serde_json::to_string_pretty(&costs)?),
+    ] {
+        let path = context.target().join("bench").join(name);
+        fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        println!("{}", path.display());
+    }
     println!("{tally}");
     Ok(u8::from(tally.failed > 0))
 }
 
 /// Measures all in one guest.
-fn measure(context: &Context, name: &str, lastref: &Path, tally: &mut Tally) -> Result<Table> {
+fn measure(
+    context: &Context,
+    name: &str,
+    lastref: &Path,
+    alone: bool,
+    tally: &mut Tally,
+) -> Result<Table> {
     let kernel = kernels::named(context, name)?;
     let output = fresh_directory(&context.target().join("bench").join(name))?;
     let plan = Plan {
@@ -94,7 +114,11 @@ fn measure(context: &Context, name: &str, lastref: &Path, tally: &mut Tally) -> 
         lastref: fs::canonicalize(lastref)
             .with_context(|| format!("{} is not there", lastref.display()))?,
         output: output.clone(),
-        watchers: WATCHERS.to_vec(),
+        watchers: WATCHERS
+            .iter()
+            .copied()
+            .filter(|watcher| !alone || watcher.script().is_none())
+            .collect(),
     };
     let result = guest_plan::guest(context, &kernel, "guest-bench", &plan, &output)?
         .timeout(TIMEOUT)

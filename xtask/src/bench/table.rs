@@ -5,9 +5,14 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::calls::{CALLS, NOTHING, Steps};
+use super::calls::{CALLS, NON_FINAL, NOTHING, Steps};
 use super::inside::Measured;
 use super::watcher::Watcher;
+
+/// How many puts a second hosts make, from quiet to as many as a file server can.
+const RATES: [(u32, &str); 3] = [(10_000, "10 k"), (100_000, "100 k"), (1_000_000, "1 M")];
+/// The instructions that a CPU is taken to do in a second.
+const PER_SECOND: f64 = 3e9;
 
 /// The table of one kernel.
 #[derive(Debug, Serialize)]
@@ -81,6 +86,36 @@ impl Table {
         })
     }
 
+    /// What share of a CPU watching takes, by the puts a second that are not final, for people.
+    pub fn shares(&self) -> String {
+        let rates = RATES.map(|(_, rate)| format!("{rate} puts/s"));
+        let mut text = format!(
+            "| Linux {}, watched by | {} |\n|---|{}\n",
+            self.kernel,
+            rates.join(" | "),
+            "---:|".repeat(RATES.len())
+        );
+        for row in self
+            .rows
+            .iter()
+            .filter(|row| row.watcher != Watcher::Nobody)
+        {
+            let added = row
+                .added
+                .get(NON_FINAL)
+                .and_then(|&added| u32::try_from(added).ok());
+            let Some(added) = added else { continue };
+            let shares = RATES.map(|(rate, _)| {
+                format!(
+                    "{:.2} %",
+                    f64::from(added) * f64::from(rate) / PER_SECOND * 100.0
+                )
+            });
+            let _ = writeln!(text, "| {} | {} |", row.name, shares.join(" | "));
+        }
+        text
+    }
+
     /// The table for people. The first row is what calls cost by themselves.
     pub fn markdown(&self) -> String {
         let titles: Vec<&str> = CALLS.iter().map(|call| call.title).collect();
@@ -118,7 +153,6 @@ impl Row {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::bench::calls::NON_FINAL;
     use crate::lab::Attach;
 
     /// A table in which calls cost 1000 by themselves, and reading the counter 3.
@@ -160,6 +194,13 @@ pub mod tests {
         let table = table(&[(watcher, &[(NON_FINAL, 342)])]);
         assert_eq!(table.added(watcher, NON_FINAL), Some(342));
         assert_eq!(table.added(watcher, "kept"), None);
+        assert!(
+            table
+                .shares()
+                .contains("| an empty kprobe program | 0.11 % | 1.14 % | 11.40 % |"),
+            "{}",
+            table.shares()
+        );
         let text = table.markdown();
         assert!(text.contains("| nobody | 1000 | 1000 |"), "{text}");
         assert!(
