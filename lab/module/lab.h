@@ -170,6 +170,10 @@ void lab_control_exit(void);
 /* The file that the guest has named for this run, or "". */
 const char *lab_path(void);
 
+/* bench.c */
+int lab_bench_init(void);
+void lab_bench_exit(void);
+
 /* What the scenarios of these files need as long as the module is there. */
 extern struct workqueue_struct *lab_plain_queue;
 int lab_worker_init(void);

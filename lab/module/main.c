@@ -15,6 +15,7 @@ static const struct {
 	{ lab_reclaim_init, lab_reclaim_exit },
 	{ lab_disk_init, lab_disk_exit },
 	{ lab_control_init, lab_control_exit },
+	{ lab_bench_init, lab_bench_exit },
 };
 
 static void lab_exit_parts(int count)

@@ -29,6 +29,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub const UNUSED_DEVICES: &str = "sata=off,smbus=off,i8042=off,usb=off";
 /// See [`UNUSED_DEVICES`].
 pub const UNUSED_MODULES: &str = "i6300esb,iTCO_wdt,kvm_amd,kvm_intel,lpc_ich,pcspkr,powernow_k8";
+/// The guest's clock goes on by a nanosecond with each instruction, and while it is idle.
+const INSTRUCTION_COUNT: &str = "-icount shift=0,sleep=on";
 const SHOWN_LINES: usize = 40;
 /// How often a guest is booted whose kernel dies before the command begins.
 const BOOTS_MAX: u32 = 3;
@@ -45,6 +47,7 @@ pub struct Guest<'a> {
     writable: Vec<PathBuf>,
     kernel_arguments: Vec<String>,
     console: Option<PathBuf>,
+    counts_instructions: bool,
     echo: bool,
     quiet: bool,
 }
@@ -133,6 +136,7 @@ impl<'a> Guest<'a> {
             writable: Vec::new(),
             kernel_arguments: Vec::new(),
             console: None,
+            counts_instructions: false,
             echo: false,
             quiet: false,
         }
@@ -178,6 +182,13 @@ impl<'a> Guest<'a> {
     pub fn keep_console(mut self, path: impl Into<PathBuf>) -> Self {
         self.console = Some(path.into());
         self
+    }
+
+    /// Has the cycle counter count instructions: emulated, and on one CPU, whatever else was said.
+    #[must_use]
+    pub fn count_instructions(mut self) -> Self {
+        self.counts_instructions = true;
+        self.cpus(1)
     }
 
     /// Passes the command's output on while it comes.
@@ -310,8 +321,13 @@ impl<'a> Guest<'a> {
             .args(["--cpus", &self.cpus.to_string()])
             // virtme-ng sends the console to standard error or nowhere: name it a file instead.
             .arg(format!(
-                "--qemu-opts=-set chardev.console.path={} -machine {UNUSED_DEVICES}",
-                plain(&run.console)?
+                "--qemu-opts=-set chardev.console.path={} -machine {UNUSED_DEVICES} {}",
+                plain(&run.console)?,
+                if self.counts_instructions {
+                    INSTRUCTION_COUNT
+                } else {
+                    ""
+                }
             ))
             .arg(format!(
                 "--append=loglevel=5 oops=panic modprobe.blacklist={UNUSED_MODULES} {}",
@@ -322,7 +338,7 @@ impl<'a> Guest<'a> {
                 .with_context(|| format!("{} cannot be given to the guest", directory.display()))?;
             command.arg(format!("--rwdir={}", plain(&directory)?));
         }
-        if !kvm::works(self.context, self.kernel)? {
+        if self.counts_instructions || !kvm::works(self.context, self.kernel)? {
             command.arg("--disable-kvm");
         }
         command

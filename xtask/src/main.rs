@@ -2,6 +2,7 @@
 
 mod agent;
 mod apt;
+mod bench;
 mod build_kernel;
 mod children;
 mod context;
@@ -60,6 +61,8 @@ enum Task {
     Field(field_task::Field),
     /// Run the recipes of docs/ci.md as they stand there
     Recipes(recipes::Recipes),
+    /// Count in guests what watching costs, and compare it with limits
+    Bench(bench::Bench),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Open reports in a browser: measure a large one, take a picture for the README
@@ -75,6 +78,9 @@ enum Task {
     /// The witness's part inside a guest
     #[command(hide = true)]
     GuestWitness(lab::witness_inside::GuestWitness),
+    /// The part of `bench` inside a guest
+    #[command(hide = true)]
+    GuestBench(bench::inside::GuestBench),
     /// The part of `field` inside a guest
     #[command(hide = true)]
     GuestField(field::inside::GuestField),
@@ -108,6 +114,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Recipes(options) => recipes::run(&Context::find()?, &options),
+        Task::Bench(options) => bench::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Screenshots(options) => screenshots::run(&Context::find()?, &options),
         Task::Dist(options) => dist::run(&Context::find()?, &options),
@@ -115,6 +122,7 @@ fn run(task: Task) -> Result<u8> {
         // A guest cannot write to this machine's cache, and needs nothing of it.
         Task::GuestLab(options) => lab::inside::run(&options),
         Task::GuestWitness(options) => lab::witness_inside::run(&options),
+        Task::GuestBench(options) => bench::inside::run(&options),
         Task::GuestField(options) => field::inside::run(&options),
         Task::GuestCeph(options) => field::ceph::inside::run(&options),
     }

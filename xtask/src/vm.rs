@@ -29,6 +29,9 @@ pub struct Vm {
     /// Virtual CPUs
     #[arg(long, default_value_t = 2)]
     cpus: u32,
+    /// Have the cycle counter count instructions; with one CPU
+    #[arg(long, conflicts_with = "cpus")]
+    count_instructions: bool,
     /// Directory that the guest may write to (everything else it writes is dropped)
     #[arg(long = "rw", value_name = "DIR")]
     writable: Vec<PathBuf>,
@@ -52,6 +55,9 @@ pub fn run(context: &Context, options: &Vm) -> Result<u8> {
         .cpus(options.cpus)
         .echo()
         .quiet();
+    if options.count_instructions {
+        guest = guest.count_instructions();
+    }
     for directory in &options.writable {
         guest = guest.writable(directory);
     }

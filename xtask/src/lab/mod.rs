@@ -18,6 +18,8 @@ pub mod witness_inside;
 
 pub use self::report::References;
 pub use self::scenarios::Severity;
+pub use self::session::{Attach, Level, PlannedSession, Watch};
+pub use self::step::load_module;
 
 use std::collections::BTreeSet;
 use std::fs;
