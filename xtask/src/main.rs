@@ -6,6 +6,7 @@ mod build_kernel;
 mod children;
 mod context;
 mod demo;
+mod exit_status;
 mod field;
 mod field_task;
 mod guest;
