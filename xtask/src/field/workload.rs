@@ -14,6 +14,7 @@ use super::filesystems::Filesystem;
 use super::load::Load;
 use super::memory::Cgroup;
 use super::mounts::{self, Mounted};
+use super::session::Session;
 
 /// For each file of the largest piece of counted work, so many are closed and stay for reclaim to
 /// drop.
@@ -21,6 +22,9 @@ const KEPT: u64 = 3;
 /// Files that lie below a filesystem of layers before it is mounted.
 const SEEDS: u64 = 100;
 const RECLAIMS: usize = 2;
+/// For what the filesystem does by itself with files that nobody uses: NFS hands back delegations
+/// after the server's lease time.
+const IDLE: Duration = Duration::from_secs(15);
 /// Rounds of sync, `drop_caches` and remount beside the load, and the pause between two of them.
 const ROUNDS: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -46,13 +50,16 @@ pub struct Done {
     pub steps: Vec<(String, f64)>,
 }
 
-/// Runs all steps; what went wrong is in what it returns.
-pub fn run(filesystem: &'static Filesystem, shared: &Path, logs: &Path) -> Done {
+/// Runs all steps of a session; what went wrong is in what it returns.
+pub fn run(session: Session, shared: &Path, logs: &Path) -> Done {
     let mut run = Run {
         done: Done::default(),
         step: Instant::now(),
     };
-    let result = run.all(filesystem, shared, logs);
+    let result = match session.provoke {
+        None => run.all(session.filesystem, shared, logs),
+        Some(_) => run.provoked(session.filesystem, shared),
+    };
     run.done.problem = result.err().map(|error| format!("{error:#}"));
     run.done
 }
@@ -116,6 +123,32 @@ impl Run {
         mounted.detach()?;
         mounts::unmount_lower(filesystem)?;
         self.done.memory = cgroup.events()?;
+        self.ended("end");
+        Ok(())
+    }
+
+    /// What is short, stays in the cgroup that it is put into, and leaves memory to `lastref`.
+    fn provoked(&mut self, filesystem: &'static Filesystem, shared: &Path) -> Result<()> {
+        let mounted = Mounted::mount(filesystem, shared)?;
+        mounted.attach()?;
+        self.ended("mount");
+
+        let place = mounted.directory.join("work");
+        fs::create_dir(&place).context("the filesystem takes no directory")?;
+        self.done.unlinked += churn::all(&place, filesystem.files)?;
+        self.ended("churn");
+
+        let kept = place.join("kept");
+        let count = KEPT * filesystem.files;
+        churn::fill(&kept, count)?;
+        rustix::fs::sync();
+        self.ended("keep");
+        thread::sleep(IDLE);
+        self.ended("idle");
+
+        fs::remove_dir_all(&place).context("what was kept cannot be removed")?;
+        self.done.unlinked += count;
+        mounted.detach()?;
         self.ended("end");
         Ok(())
     }
