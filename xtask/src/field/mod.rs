@@ -4,6 +4,7 @@
 pub mod ceph;
 mod checks;
 mod churn;
+mod delegations;
 mod filesystems;
 mod findings;
 pub mod inside;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::churn;
 use super::filesystems::Filesystem;
 use super::load::Load;
 use super::memory::Cgroup;
 use super::mounts::{self, Mounted};
 use super::session::Session;
+use super::{churn, delegations};
 
 /// For each file of the largest piece of counted work, so many are closed and stay for reclaim to
 /// drop.
@@ -22,9 +22,10 @@ const KEPT: u64 = 3;
 /// Files that lie below a filesystem of layers before it is mounted.
 const SEEDS: u64 = 100;
 const RECLAIMS: usize = 2;
-/// For what the filesystem does by itself with files that nobody uses: NFS hands back delegations
-/// after the server's lease time.
-const IDLE: Duration = Duration::from_secs(15);
+/// The directory that most of it happens in.
+const WORK: &str = "work";
+/// How often a server recalls delegations.
+const RECALLS: u64 = 3;
 /// Rounds of sync, `drop_caches` and remount beside the load, and the pause between two of them.
 const ROUNDS: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -36,6 +37,9 @@ pub struct Done {
     pub problem: Option<String>,
     /// Inodes that lost their last link and user: each was evicted by a final put.
     pub unlinked: u64,
+    /// Delegations that the server has recalled.
+    #[serde(default)]
+    pub recalled: u64,
     /// Operations of stress-ng's stressors.
     pub load: BTreeMap<String, u64>,
     /// Rounds of sync, `drop_caches` and remount beside it.
@@ -79,13 +83,16 @@ impl Run {
         mounted.attach()?;
         self.ended("mount");
 
-        let place = mounted.directory.join("work");
+        let place = mounted.directory.join(WORK);
         fs::create_dir(&place).context("the filesystem takes no directory")?;
         self.done.unlinked += churn::all(&place, filesystem.files)?;
         if mounted.seeds.is_some() {
             self.done.unlinked += churn::change_and_remove(&mounted.directory.join("seeds"))?;
         }
         self.ended("churn");
+
+        self.recall(&mounted, filesystem)?;
+        self.ended("recall");
 
         let kept = place.join("kept");
         let count = KEPT * filesystem.files;
@@ -133,23 +140,35 @@ impl Run {
         mounted.attach()?;
         self.ended("mount");
 
-        let place = mounted.directory.join("work");
+        let place = mounted.directory.join(WORK);
         fs::create_dir(&place).context("the filesystem takes no directory")?;
         self.done.unlinked += churn::all(&place, filesystem.files)?;
         self.ended("churn");
 
-        let kept = place.join("kept");
-        let count = KEPT * filesystem.files;
-        churn::fill(&kept, count)?;
-        rustix::fs::sync();
-        self.ended("keep");
-        thread::sleep(IDLE);
-        self.ended("idle");
+        self.recall(&mounted, filesystem)?;
+        self.ended("recall");
 
-        fs::remove_dir_all(&place).context("what was kept cannot be removed")?;
-        self.done.unlinked += count;
+        fs::remove_dir(&place).context("it is not empty")?;
         mounted.detach()?;
         self.ended("end");
+        Ok(())
+    }
+
+    /// Has the server behind the filesystem, if there is one, recall delegations.
+    fn recall(&mut self, mounted: &Mounted, filesystem: &Filesystem) -> Result<()> {
+        let Some(served) = &mounted.served else {
+            return Ok(());
+        };
+        for _ in 0..RECALLS {
+            let place = Path::new(WORK).join("recall");
+            self.done.recalled += delegations::recall(
+                &mounted.directory.join(&place),
+                &served.join(&place),
+                filesystem.files,
+            )?;
+            // And their directory.
+            self.done.unlinked += filesystem.files + 1;
+        }
         Ok(())
     }
 
