@@ -24,6 +24,9 @@ const SEEDS: u64 = 100;
 const RECLAIMS: usize = 2;
 /// The directory that most of it happens in.
 const WORK: &str = "work";
+/// Where puts are provoked, only so small a part of the counted work is done: it is there to be
+/// disturbed.
+const PROVOKED_PART: u64 = 4;
 /// How often a server recalls delegations.
 const RECALLS: u64 = 3;
 /// Rounds of sync, `drop_caches` and remount beside the load, and the pause between two of them.
@@ -142,7 +145,7 @@ impl Run {
 
         let place = mounted.directory.join(WORK);
         fs::create_dir(&place).context("the filesystem takes no directory")?;
-        self.done.unlinked += churn::all(&place, filesystem.files)?;
+        self.done.unlinked += churn::all(&place, filesystem.files / PROVOKED_PART)?;
         self.ended("churn");
 
         self.recall(&mounted, filesystem)?;
