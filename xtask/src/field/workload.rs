@@ -27,8 +27,6 @@ const WORK: &str = "work";
 /// Where puts are provoked, only so small a part of the counted work is done: it is there to be
 /// disturbed.
 const PROVOKED_PART: u64 = 4;
-/// How often a server recalls delegations.
-const RECALLS: u64 = 3;
 /// Rounds of sync, `drop_caches` and remount beside the load, and the pause between two of them.
 const ROUNDS: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -162,16 +160,14 @@ impl Run {
         let Some(served) = &mounted.served else {
             return Ok(());
         };
-        for _ in 0..RECALLS {
-            let place = Path::new(WORK).join("recall");
-            self.done.recalled += delegations::recall(
-                &mounted.directory.join(&place),
-                &served.join(&place),
-                filesystem.files,
-            )?;
-            // And their directory.
-            self.done.unlinked += filesystem.files + 1;
-        }
+        let place = Path::new(WORK).join("recall");
+        self.done.recalled = delegations::recall(
+            &mounted.directory.join(&place),
+            &served.join(&place),
+            filesystem.files,
+        )?;
+        // And their directory.
+        self.done.unlinked += filesystem.files + 1;
         Ok(())
     }
 
