@@ -8,6 +8,7 @@ mod children;
 mod context;
 mod demo;
 mod dist;
+mod exit_status;
 mod field;
 mod field_task;
 mod guest;

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::ceph;
+use super::session::Provoke;
 
 /// One filesystem to watch.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Filesystem {
     pub without: &'static [&'static str],
     /// How much is written through the memory cgroup, to make it reclaim.
     pub stream_mib: u64,
+    /// Sessions besides the one that only watches.
+    pub provoked: &'static [Provoke],
 }
 
 /// What a filesystem lies on.
@@ -82,6 +85,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: LOCAL_FILES,
         without: &[],
         stream_mib: 48,
+        provoked: &[],
     },
     Filesystem {
         name: "xfs",
@@ -99,6 +103,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: LOCAL_FILES,
         without: &[],
         stream_mib: 48,
+        provoked: &[],
     },
     Filesystem {
         name: "btrfs",
@@ -115,6 +120,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: LOCAL_FILES,
         without: &[],
         stream_mib: 48,
+        provoked: &[],
     },
     Filesystem {
         name: "tmpfs",
@@ -130,6 +136,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: LOCAL_FILES,
         without: &[],
         stream_mib: 48,
+        provoked: &[],
     },
     Filesystem {
         name: "overlayfs",
@@ -143,6 +150,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: LOCAL_FILES,
         without: &[],
         stream_mib: 48,
+        provoked: &[],
     },
     Filesystem {
         name: "9p",
@@ -158,6 +166,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         // QEMU's server truncates by name, and these truncate a file that has none left.
         without: &["msync", "sync-file"],
         stream_mib: 32,
+        provoked: &[],
     },
     Filesystem {
         name: "nfs",
@@ -171,6 +180,7 @@ pub const FILESYSTEMS: [Filesystem; 7] = [
         files: REMOTE_FILES,
         without: &[],
         stream_mib: 32,
+        provoked: &[Provoke::DropCaches, Provoke::Memory],
     },
 ];
 

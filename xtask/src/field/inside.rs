@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::filesystems::{Backing, Filesystem, named};
 use super::nfs_server::Server;
 use super::plan::{Plan, Ran};
+use super::session::Session;
 use super::watch::Watch;
 use super::{memory, mounts, workload};
 use crate::guest_plan;
 use crate::progress::{output_of, read_lossy};
 
-/// For one filesystem: under emulation, with another guest beside.
+/// For one session: under emulation, with another guest beside.
 const LIMIT: Duration = Duration::from_mins(5);
 
 /// Options of the hidden subcommand that runs inside the guest.
@@ -24,8 +25,8 @@ const LIMIT: Duration = Duration::from_mins(5);
 pub struct GuestField {
     /// The plan, as JSON
     plan: PathBuf,
-    /// Only the workload on this filesystem, which everything is ready for
-    #[arg(long, value_name = "FILESYSTEM")]
+    /// Only the workload of this session, which everything is ready for
+    #[arg(long, value_name = "SESSION")]
     workload: Option<String>,
 }
 
@@ -43,34 +44,37 @@ fn run_all(plan: &Plan, path: &Path) -> Result<u8> {
     mounts::prepare()?;
     memory::swap_on().context("there is nothing to swap to")?;
     let mut server = None;
-    let mut results: Vec<Ran> = Vec::new();
+    let mut sessions: Vec<(Session, Ran)> = Vec::new();
     // The server's clients have to wait for some seconds: let others run meanwhile.
     for filesystem in &filesystems {
         let made = make_ready(filesystem, &mut server);
-        results.push(Ran {
-            name: filesystem.name.to_string(),
-            problems: made.err().map(|e| format!("{e:#}")).into_iter().collect(),
-            ..Ran::default()
-        });
+        let problem = made.err().map(|error| format!("{error:#}"));
+        sessions.extend(Session::all_on(filesystem).map(|session| {
+            let ran = Ran {
+                name: session.name(),
+                problems: problem.iter().cloned().collect(),
+                ..Ran::default()
+            };
+            (session, ran)
+        }));
     }
-    note(plan, &results)?;
-    for (index, filesystem) in filesystems.iter().enumerate() {
-        if !results[index].problems.is_empty() {
+    note(plan, &sessions)?;
+    for index in 0..sessions.len() {
+        let (session, ran) = &mut sessions[index];
+        if !ran.problems.is_empty() {
             continue;
         }
-        println!("{}", filesystem.name);
-        if let (Backing::Server, Some(server)) = (&filesystem.backing, &server) {
+        println!("{}", ran.name);
+        if let (Backing::Server, Some(server)) = (&session.filesystem.backing, &server) {
             server.wait_for_grace();
         }
         let start = Instant::now();
-        let problems = watch_workload(plan, path, filesystem.name)
-            .err()
-            .map(|error| format!("{error:#}"));
-        let result = &mut results[index];
-        result.seconds = start.elapsed().as_secs_f64();
-        result.problems.extend(problems);
-        result.done = serde_json::from_str(&read_lossy(&plan.done(filesystem.name))).ok();
-        note(plan, &results)?;
+        let problem = watch_workload(plan, path, *session).err();
+        ran.problems
+            .extend(problem.map(|error| format!("{error:#}")));
+        ran.seconds = start.elapsed().as_secs_f64();
+        ran.done = serde_json::from_str(&read_lossy(&plan.done(&ran.name))).ok();
+        note(plan, &sessions)?;
     }
     Ok(0)
 }
@@ -87,18 +91,16 @@ fn make_ready(filesystem: &Filesystem, server: &mut Option<Server>) -> Result<()
     Ok(())
 }
 
-/// Results are written down after each filesystem: the next one may take the guest with it.
-fn note(plan: &Plan, results: &[Ran]) -> Result<()> {
+/// Results are written down after each session: the next one may take the guest with it.
+fn note(plan: &Plan, sessions: &[(Session, Ran)]) -> Result<()> {
+    let results: Vec<&Ran> = sessions.iter().map(|(_, ran)| ran).collect();
     let path = plan.results();
-    fs::write(&path, serde_json::to_string_pretty(results)?)
+    fs::write(&path, serde_json::to_string_pretty(&results)?)
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn run_workload(plan: &Plan, name: &str) -> Result<u8> {
-    let [filesystem] = named(&[name])?[..] else {
-        bail!("there is no one filesystem {name}");
-    };
-    let done = workload::run(filesystem, &plan.shared, &plan.output);
+    let done = workload::run(Session::named(name)?, &plan.shared, &plan.output);
     let path = plan.done(name);
     fs::write(&path, serde_json::to_string_pretty(&done)?)
         .with_context(|| format!("{} cannot be written", path.display()))?;
@@ -106,11 +108,12 @@ fn run_workload(plan: &Plan, name: &str) -> Result<u8> {
 }
 
 /// Has `lastref` run the workload.
-fn watch_workload(plan: &Plan, path: &Path, name: &str) -> Result<()> {
+fn watch_workload(plan: &Plan, path: &Path, session: Session) -> Result<()> {
+    let name = session.name();
     Watch {
         lastref: &plan.lastref,
-        options: &["--level", "final"],
-        report: &plan.report(name),
+        options: session.options(),
+        report: &plan.report(&name),
         log: &plan.output.join(format!("{name}.log")),
         limit: LIMIT,
     }
@@ -118,6 +121,6 @@ fn watch_workload(plan: &Plan, path: &Path, name: &str) -> Result<()> {
         Command::new(std::env::current_exe().context("this program cannot be found")?)
             .arg("guest-field")
             .arg(path)
-            .args(["--workload", name]),
+            .args(["--workload", &name]),
     )
 }

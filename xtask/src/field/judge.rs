@@ -1,102 +1,68 @@
-//! Judging one filesystem's run: what it must have seen, what may be lost, what must be explained.
+//! Judging one session: what it must have seen, what may be lost, what must be explained.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::checks::Checks;
 use super::filesystems::Filesystem;
+use super::findings::{Finding, findings};
 use super::known::KnownFindings;
 use super::plan::Ran;
-use super::report::Report;
-use crate::lab::Severity;
+use super::report::{Context, Report};
+use super::results;
+use super::session::Session;
 
-/// Losses that can hide a call or weaken a verdict.
-pub const FATAL_LOSSES: [&str; 5] = [
-    "sites_full",
-    "stacks_full",
-    "tasks_full",
-    "marks_full",
-    "no_stack",
-];
-/// How many frames tell one finding from another, for people.
-const SHOWN_FRAMES: usize = 7;
-
-/// What is to be said of one filesystem.
+/// What is to be said of one session.
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
-    /// The filesystem's name.
-    pub filesystem: String,
-    /// Checks and what is wrong, if anything.
-    pub checks: Vec<Check>,
+    session: String,
+    checks: Checks,
     /// What rules found, worst first.
-    pub findings: Vec<Finding>,
+    findings: Vec<Finding>,
     /// What was counted.
-    pub figures: Figures,
-}
-
-/// One check.
-#[derive(Debug, Serialize)]
-pub struct Check {
-    /// What was checked.
-    pub what: &'static str,
-    /// What is wrong.
-    pub problem: Option<String>,
-}
-
-/// One rule that matched at one site, over all its contexts on one filesystem.
-#[derive(Debug, Serialize)]
-pub struct Finding {
-    /// How bad.
-    pub severity: Severity,
-    /// The rule.
-    pub rule: String,
-    /// The site.
-    pub site: String,
-    /// The filesystem of the inode.
-    pub filesystem: String,
-    /// How many final puts.
-    pub final_puts: u64,
-    /// How many puts that were not final.
-    pub non_final: u64,
-    /// The chain, `iput`'s caller first.
-    pub frames: Vec<String>,
-    /// The note that explains it.
-    pub explained: Option<String>,
+    figures: Figures,
 }
 
 /// What was counted.
 #[derive(Debug, Default, Serialize)]
-pub struct Figures {
+struct Figures {
     /// Inodes that the counted part of the workload left to be evicted.
-    pub unlinked: u64,
+    unlinked: u64,
     /// All final puts.
-    pub final_puts: u64,
+    final_puts: u64,
     /// Those of them that are benign by their facts.
-    pub benign: u64,
+    benign: u64,
     /// Those at sites without a finding.
-    pub expected: u64,
+    expected: u64,
     /// Evictions.
-    pub evictions: u64,
+    evictions: u64,
+    /// Puts that were not final.
+    non_final: u64,
+    /// Those of them that would be benign by their facts if they were final.
+    benign_non_final: u64,
     /// Final puts at sites on this filesystem that are not benign by their facts alone.
-    pub on_filesystem: u64,
+    on_filesystem: u64,
     /// Those of them in memory reclaim.
-    pub in_reclaim: u64,
+    in_reclaim: u64,
+    /// Those of them after a pass of `--provoke` had dropped a dentry of the inode, or by the pass.
+    provoked: u64,
     /// Losses that are not zero.
-    pub losses: BTreeMap<String, u64>,
+    losses: BTreeMap<String, u64>,
     /// How long it took, in seconds.
-    pub seconds: f64,
+    seconds: f64,
 }
 
-/// Judges a run; `report` is what `lastref` left of it, or why there is none.
+/// Judges a session; `report` is what `lastref` left of it, or why there is none.
 pub fn judge(
     kernel: &str,
-    filesystem: &Filesystem,
+    session: Session,
     ran: &Ran,
     report: &Result<Report, String>,
     known: &KnownFindings,
 ) -> Verdict {
     let mut verdict = Verdict {
-        filesystem: filesystem.name.to_string(),
+        session: session.name(),
         ..Verdict::default()
     };
     verdict.figures.seconds = ran.seconds;
@@ -105,78 +71,68 @@ pub fn judge(
         Some(done) => problems.extend(done.problem.clone()),
         None => problems.push("the workload did not come to its end".to_string()),
     }
-    verdict.check("workload", problems.join("; "));
+    verdict.checks.add("workload", problems);
     let report = match report {
         Ok(report) => report,
         Err(problem) => {
-            verdict.check("report", problem.clone());
+            verdict.checks.add("report", [problem.clone()]);
             return verdict;
         }
     };
-    verdict.count(filesystem, ran, report);
+    verdict.count(session.filesystem, ran, report);
     verdict.findings = findings(kernel, report, known);
     verdict.check_puts();
-    verdict.check_reclaim(filesystem, ran);
-    verdict.check_losses();
-    verdict.check_findings();
+    match session.provoke {
+        None => verdict.check_reclaim(session.filesystem, ran),
+        Some(_) => verdict.check_provocation(report),
+    }
+    verdict.checks.add_losses(report);
+    verdict.checks.add_findings(&verdict.findings);
     verdict
 }
 
 impl Verdict {
-    /// How many checks passed and failed.
-    pub fn tally(&self) -> (u64, u64) {
-        let failed = self.checks.iter().filter(|check| check.problem.is_some());
-        let failed = failed.count();
-        let passed = self.checks.len() - failed;
-        (
-            u64::try_from(passed).unwrap_or(u64::MAX),
-            u64::try_from(failed).unwrap_or(u64::MAX),
-        )
-    }
-
-    fn check(&mut self, what: &'static str, problem: String) {
-        self.checks.push(Check {
-            what,
-            problem: (!problem.is_empty()).then_some(problem),
-        });
-    }
-
     fn count(&mut self, filesystem: &Filesystem, ran: &Ran, report: &Report) {
-        let puts = |wanted: &dyn Fn(&super::report::Context) -> bool| -> u64 {
+        let puts = |wanted: &dyn Fn(&Context) -> bool| -> u64 {
             report
                 .contexts()
                 .filter(|(_, context)| wanted(context))
                 .map(|(_, context)| context.counts.final_puts)
                 .sum()
         };
-        let figures = &mut self.figures;
-        figures.unlinked = ran.done.as_ref().map_or(0, |done| done.unlinked);
-        figures.final_puts = report.totals.final_puts;
-        figures.benign = report.totals.benign_final_puts;
-        figures.evictions = report.totals.evictions;
-        figures.expected = puts(&|context| !context.severity.is_finding());
-        let here = |context: &super::report::Context| context.filesystem() == filesystem.reported;
-        figures.on_filesystem = puts(&here);
-        figures.in_reclaim = puts(&|context| {
-            here(context)
-                && ["direct_reclaim", "kswapd"]
-                    .iter()
-                    .any(|fact| context.facts.yes.contains(*fact))
-        });
-        figures.losses = report
-            .losses
-            .iter()
-            .filter_map(|(name, count)| Some((name.clone(), (*count)?)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let here = |context: &Context| context.filesystem() == filesystem.reported;
+        let here_with = |facts: &[&str]| {
+            puts(&|context| {
+                here(context) && facts.iter().any(|fact| context.facts.yes.contains(*fact))
+            })
+        };
+        self.figures = Figures {
+            unlinked: ran.done.as_ref().map_or(0, |done| done.unlinked),
+            final_puts: report.totals.final_puts,
+            benign: report.totals.benign_final_puts,
+            expected: puts(&|context| !context.severity.is_finding()),
+            evictions: report.totals.evictions,
+            non_final: report.totals.non_final_puts,
+            benign_non_final: report.totals.benign_non_final_puts,
+            on_filesystem: puts(&here),
+            in_reclaim: here_with(&["direct_reclaim", "kswapd"]),
+            provoked: here_with(&["provoked"]),
+            losses: report
+                .lost()
+                .map(|(name, count)| (name.to_string(), count))
+                .collect(),
+            seconds: self.figures.seconds,
+        };
     }
 
-    /// Every inode that lost its last link and user was evicted by a final put.
+    /// Every inode that lost its last link and user was evicted by a final put, and others were put
+    /// while they had users.
     fn check_puts(&mut self) {
         let Figures {
             unlinked,
             evictions,
             on_filesystem,
+            non_final,
             ..
         } = self.figures;
         let mut problems = Vec::new();
@@ -189,7 +145,10 @@ impl Verdict {
         if on_filesystem == 0 {
             problems.push("no site on this filesystem".to_string());
         }
-        self.check("final puts", problems.join("; "));
+        if non_final == 0 {
+            problems.push("no put that was not final".to_string());
+        }
+        self.checks.add("puts", problems);
     }
 
     /// The memory cgroup reclaimed, nobody was killed for it, and it reached the dentries.
@@ -212,114 +171,86 @@ impl Verdict {
         if filesystem.reclaims_dentries && self.figures.in_reclaim == 0 {
             problems.push("no final put in memory reclaim".to_string());
         }
-        self.check("reclaim", problems.join("; "));
+        self.checks.add("reclaim", problems);
     }
 
-    fn check_losses(&mut self) {
-        let problems: Vec<String> = self
-            .figures
-            .losses
-            .iter()
-            .filter(|(name, _)| FATAL_LOSSES.contains(&name.as_str()))
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        self.check("losses", problems.join("; "));
-    }
-
-    fn check_findings(&mut self) {
-        let problems: Vec<String> = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity >= Severity::Unsafe && finding.explained.is_none())
-            .map(|finding| format!("{} {} at {}", finding.severity, finding.rule, finding.site))
-            .collect();
-        self.check("findings", problems.join("; "));
-    }
-}
-
-/// All findings of a report, one for each rule, site and filesystem.
-pub fn findings(kernel: &str, report: &Report, known: &KnownFindings) -> Vec<Finding> {
-    let mut all: BTreeMap<(String, String, String, Severity), Finding> = BTreeMap::new();
-    for (site, context) in report.contexts() {
-        for hazard in &context.hazards {
-            if !hazard.severity.is_finding() {
-                continue;
+    /// `--provoke` went on to the end, and it reached the filesystem's dentries.
+    fn check_provocation(&mut self, report: &Report) {
+        let mut problems = Vec::new();
+        match &report.capture.provocation {
+            None => problems.push("the report knows of none".to_string()),
+            Some(provocation) => {
+                let by = &provocation.by;
+                if provocation.passes == 0 {
+                    problems.push(format!("no pass by {by}"));
+                }
+                if provocation.stuck {
+                    problems.push(format!("a pass by {by} did not come back"));
+                }
+                problems.extend(provocation.failure.clone());
             }
-            let filesystem = context.filesystem();
-            let explained = known.explain(kernel, site, context, hazard);
-            let key = (
-                site.id.clone(),
-                hazard.rule.clone(),
-                filesystem.to_string(),
-                hazard.severity,
-            );
-            let finding = all.entry(key).or_insert_with(|| Finding {
-                severity: hazard.severity,
-                rule: hazard.rule.clone(),
-                site: site.id.clone(),
-                filesystem: filesystem.to_string(),
-                final_puts: 0,
-                non_final: 0,
-                frames: site.functions().map(str::to_string).collect(),
-                explained: explained.map(|known| known.note.clone()),
-            });
-            finding.final_puts += context.counts.final_puts;
-            finding.non_final += context.counts.non_final;
         }
+        if self.figures.provoked == 0 {
+            problems.push("no put on this filesystem was made final".to_string());
+        }
+        self.checks.add("provocation", problems);
     }
-    let mut findings: Vec<Finding> = all.into_values().collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.final_puts)));
-    findings
 }
 
-impl Finding {
-    /// For people.
-    pub fn describe(&self) -> String {
-        let shown = self.frames.len().min(SHOWN_FRAMES);
-        let more = if self.frames.len() > shown {
-            " < …"
-        } else {
-            ""
-        };
-        let not_final = if self.non_final > 0 {
-            format!(" and {} × not final", self.non_final)
-        } else {
-            String::new()
-        };
+impl results::Verdict for Verdict {
+    fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    fn title(&self) -> String {
+        let Figures {
+            unlinked,
+            final_puts,
+            benign,
+            expected,
+            evictions,
+            non_final,
+            benign_non_final,
+            on_filesystem,
+            in_reclaim,
+            provoked,
+            losses,
+            seconds,
+        } = &self.figures;
+        let lost: Vec<String> = losses
+            .iter()
+            .map(|(name, count)| format!(", {name} {count}"))
+            .collect();
         format!(
-            "{} {} on {}, {} ×{not_final} at {}: {}{more}; {}",
-            self.severity,
-            self.rule,
-            self.filesystem,
-            self.final_puts,
-            self.site,
-            self.frames[..shown].join(" < "),
-            match &self.explained {
-                Some(note) => format!("known: {note}"),
-                None => "NEW".to_string(),
-            }
+            "{:<9} {final_puts} final puts ({benign} benign, {expected} expected), {non_final} \
+             not final ({benign_non_final} benign), {evictions} evictions for {unlinked} \
+             unlinked; {on_filesystem} at its sites, {in_reclaim} in reclaim, {provoked} \
+             provoked{}; {seconds:.0} s",
+            self.session,
+            lost.concat()
         )
+    }
+
+    fn details(&self) -> Vec<String> {
+        self.findings.iter().map(Finding::describe).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::filesystems::FILESYSTEMS;
     use crate::field::workload::Done;
 
-    fn report(evictions: u64, severity: &str, losses: &str) -> Report {
-        serde_json::from_str(&format!(
-            r#"{{"losses": {{{losses}}}, "other_sites": [],
-                "totals": {{"final_puts": 90, "benign_final_puts": 60, "evictions": {evictions}}},
-                "findings": [{{"id": "x", "frames": [{{"function": "dentry_kill"}}],
-                "contexts": [{{"severity": "{severity}", "counts": {{"final_puts": 30}},
-                    "facts": {{"yes": ["direct_reclaim"]}},
-                    "example": {{"inode": {{"filesystem": "ext4"}}}},
-                    "hazards": [{{"rule": "some-rule", "severity": "{severity}"}}]}}]}}]}}"#
-        ))
-        .unwrap()
-    }
+    /// Of a provoked session on NFS; on another filesystem it is good as well.
+    const GOOD: &str = r#"{"losses": {"sites_full": 0}, "other_sites": [],
+        "capture": {"provocation": {"by": "drop_caches", "passes": 3, "stuck": false}},
+        "totals": {"final_puts": 90, "benign_final_puts": 60, "evictions": 50,
+            "non_final_puts": 7, "benign_non_final_puts": 7},
+        "findings": [{"id": "x", "frames": [{"function": "dentry_kill"}],
+            "contexts": [{"severity": "risky", "counts": {"final_puts": 30},
+                "facts": {"yes": ["direct_reclaim", "provoked"]},
+                "example": {"inode": {"filesystem": "nfs4"}},
+                "hazards": [{"rule": "some-rule", "severity": "risky"}]}]}]}"#;
 
     fn ran(max: u64) -> Ran {
         Ran {
@@ -332,40 +263,61 @@ mod tests {
         }
     }
 
-    fn failed(ran: &Ran, report: Report) -> Vec<&'static str> {
-        let verdict = judge(
-            "6.1",
-            &FILESYSTEMS[0],
-            ran,
-            &Ok(report),
-            &KnownFindings::default(),
-        );
-        verdict
-            .checks
-            .iter()
-            .filter(|check| check.problem.is_some())
-            .map(|check| check.what)
-            .collect()
+    /// The checks that fail where the report has `to` instead of `from`.
+    fn failed(session: &str, ran: &Ran, (from, to): (&str, &str)) -> Vec<&'static str> {
+        let text = GOOD.replace(from, to);
+        let report = serde_json::from_str(&text).map_err(|error| error.to_string());
+        let session = Session::named(session).unwrap();
+        let verdict = judge("6.1", session, ran, &report, &KnownFindings::default());
+        verdict.checks.names_of_failed()
     }
 
     #[test]
     fn a_run_that_saw_all_passes() {
-        assert!(failed(&ran(1), report(50, "risky", "")).is_empty());
-        assert!(failed(&ran(1), report(50, "expected", "\"ring_full\": 7")).is_empty());
+        for change in [
+            ("", ""),
+            ("risky", "expected"),
+            ("sites_full\": 0", "ring_full\": 7"),
+        ] {
+            assert!(failed("nfs", &ran(1), change).is_empty(), "{change:?}");
+            assert!(failed("nfs-memory", &ran(0), change).is_empty());
+        }
     }
 
     #[test]
     fn each_check_can_fail() {
-        assert_eq!(failed(&ran(1), report(49, "risky", "")), ["final puts"]);
-        assert_eq!(failed(&ran(0), report(50, "risky", "")), ["reclaim"]);
-        assert_eq!(failed(&ran(1), report(50, "unsafe", "")), ["findings"]);
+        for (change, check) in [
+            (("evictions\": 50", "evictions\": 49"), "puts"),
+            (("non_final_puts\": 7", "non_final_puts\": 0"), "puts"),
+            (("direct_reclaim", "kthread"), "reclaim"),
+            (("risky", "unsafe"), "findings"),
+            (("sites_full\": 0", "sites_full\": 1"), "losses"),
+            (("\"losses\"", "\"lost\""), "report"),
+        ] {
+            assert_eq!(failed("nfs", &ran(1), change), [check], "{change:?}");
+        }
+        assert_eq!(failed("nfs", &ran(0), ("", "")), ["reclaim"]);
         assert_eq!(
-            failed(&ran(1), report(50, "risky", "\"sites_full\": 1")),
-            ["losses"]
+            failed("nfs", &Ran::default(), ("", "")),
+            ["workload", "puts", "reclaim"]
         );
-        assert_eq!(
-            failed(&Ran::default(), report(50, "risky", "")),
-            ["workload", "final puts", "reclaim"]
-        );
+        assert_eq!(failed("ext4", &ran(1), ("", "")), ["puts", "reclaim"]);
+    }
+
+    #[test]
+    fn provocation_must_have_gone_on_and_made_puts_final() {
+        for change in [
+            ("passes\": 3", "passes\": 0"),
+            ("stuck\": false", "stuck\": true"),
+            ("passes\": 3", "passes\": 3, \"failure\": \"why\""),
+            ("\"provocation\"", "\"nothing\""),
+            ("\"provoked\"", "\"kthread\""),
+        ] {
+            assert_eq!(
+                failed("nfs-drop-caches", &ran(0), change),
+                ["provocation"],
+                "{change:?}"
+            );
+        }
     }
 }

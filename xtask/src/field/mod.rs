@@ -2,8 +2,11 @@
 //! pressure, and every finding must be an explained one.
 
 pub mod ceph;
+mod checks;
 mod churn;
+mod delegations;
 mod filesystems;
+mod findings;
 pub mod inside;
 mod judge;
 mod known;
@@ -14,6 +17,7 @@ mod nfs_server;
 mod plan;
 mod report;
 mod results;
+mod session;
 mod watch;
 mod workload;
 
@@ -22,12 +26,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
-use self::filesystems::Filesystem;
-use self::judge::{Figures, Verdict};
+use self::judge::Verdict;
 use self::known::KnownFindings;
 use self::plan::{Plan, Ran};
+use self::results::Summary;
+use self::session::Session;
 use crate::context::{Context, fresh_directory};
 use crate::guest_plan;
 use crate::progress::{elapsed, read_lossy};
@@ -39,14 +43,6 @@ pub const KERNELS: [&str; 3] = ["6.1", "6.12", "7.3"];
 /// From boot to the end of the last filesystem, under emulation.
 const TIMEOUT: Duration = Duration::from_mins(15);
 const KNOWN: &str = "lab/field.toml";
-
-/// All that was found on one kernel.
-#[derive(Debug, Serialize)]
-struct Summary {
-    kernel: String,
-    problems: Vec<String>,
-    verdicts: Vec<Verdict>,
-}
 
 /// Runs the filesystems of these names on one kernel with a built `lastref`; if none is named, all
 /// of the table, which Ceph with its cluster is not in.
@@ -93,11 +89,12 @@ fn run_table(
         problems: problem.into_iter().collect(),
         verdicts: filesystems
             .iter()
-            .map(|filesystem| verdict(kernel, filesystem, &plan, &results, known))
+            .flat_map(|filesystem| Session::all_on(filesystem))
+            .map(|session| verdict(kernel, session, &plan, &results, known))
             .collect(),
     };
     summary.print();
-    let path = results::keep(&summary, &plan.output)?;
+    let path = summary.keep(&plan.output)?;
     println!(
         "filesystems on {kernel}: {}; {}",
         elapsed(start),
@@ -117,86 +114,17 @@ fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String
 
 fn verdict(
     kernel: &str,
-    filesystem: &Filesystem,
+    session: Session,
     plan: &Plan,
     results: &[Ran],
     known: &KnownFindings,
 ) -> Verdict {
     let nothing = Ran::default();
+    let name = session.name();
     let ran = results
         .iter()
-        .find(|ran| ran.name == filesystem.name)
+        .find(|ran| ran.name == name)
         .unwrap_or(&nothing);
-    let report = results::report(&plan.report(filesystem.name));
-    judge::judge(kernel, filesystem, ran, &report, known)
-}
-
-impl Summary {
-    fn tally(&self) -> Tally {
-        let mut tally = Tally {
-            passed: 0,
-            failed: u64::try_from(self.problems.len()).unwrap_or(u64::MAX),
-            skipped: 0,
-        };
-        for verdict in &self.verdicts {
-            let (passed, failed) = verdict.tally();
-            tally.add(Tally {
-                passed,
-                failed,
-                skipped: 0,
-            });
-        }
-        tally
-    }
-
-    fn print(&self) {
-        for verdict in &self.verdicts {
-            let good = if verdict.tally().1 == 0 {
-                "ok  "
-            } else {
-                "FAIL"
-            };
-            println!(
-                "  {good} {} {:<9} {}",
-                self.kernel,
-                verdict.filesystem,
-                describe(&verdict.figures)
-            );
-            for check in &verdict.checks {
-                if let Some(problem) = &check.problem {
-                    println!("         {}: {problem}", check.what);
-                }
-            }
-            for finding in &verdict.findings {
-                println!("         {}", finding.describe());
-            }
-        }
-        for problem in &self.problems {
-            println!("  FAIL {}: {problem}", self.kernel);
-        }
-    }
-}
-
-fn describe(figures: &Figures) -> String {
-    let Figures {
-        unlinked,
-        final_puts,
-        benign,
-        expected,
-        evictions,
-        on_filesystem,
-        in_reclaim,
-        losses,
-        seconds,
-    } = figures;
-    let lost: Vec<String> = losses
-        .iter()
-        .map(|(name, count)| format!(", {name} {count}"))
-        .collect();
-    format!(
-        "{final_puts} final puts ({benign} benign, {expected} expected), {evictions} evictions \
-         for {unlinked} unlinked; {on_filesystem} at its sites, {in_reclaim} in reclaim{}; \
-         {seconds:.0} s",
-        lost.concat()
-    )
+    let report = results::report(&plan.report(&name));
+    judge::judge(kernel, session, ran, &report, known)
 }

@@ -33,6 +33,8 @@ pub struct Mounted {
     options: String,
     /// A directory below it that holds files before it is mounted.
     pub seeds: Option<PathBuf>,
+    /// Where the server has its files.
+    pub served: Option<PathBuf>,
 }
 
 /// Prepares the place for everything.
@@ -90,6 +92,7 @@ impl Mounted {
             .with_context(|| format!("{} cannot be created", directory.display()))?;
         let mut options = filesystem.options.to_string();
         let mut seeds = None;
+        let mut served = None;
         let source = match &filesystem.backing {
             Backing::Loop { .. } => {
                 options.push_str(",loop");
@@ -108,7 +111,10 @@ impl Mounted {
                 filesystem.kind.to_string()
             }
             Backing::Host => host_tag(shared)?,
-            Backing::Server => "127.0.0.1:/".to_string(),
+            Backing::Server => {
+                served = Some(lower_directory(filesystem));
+                "127.0.0.1:/".to_string()
+            }
         };
         Ok(Self {
             filesystem,
@@ -116,6 +122,7 @@ impl Mounted {
             source,
             options,
             seeds,
+            served,
         })
     }
 

@@ -19,7 +19,7 @@ pub struct Plan {
     pub filesystems: Vec<String>,
 }
 
-/// What became of one filesystem inside the guest.
+/// What became of one session inside the guest.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Ran {
     /// Its name.
@@ -38,12 +38,12 @@ impl Plan {
         self.output.join("results.json")
     }
 
-    /// Where the report on a filesystem is.
+    /// Where a session's report is.
     pub fn report(&self, name: &str) -> PathBuf {
         self.output.join(format!("{name}.json"))
     }
 
-    /// Where a workload leaves what it has done.
+    /// Where a session's workload leaves what it has done.
     pub fn done(&self, name: &str) -> PathBuf {
         self.output.join(format!("{name}.done.json"))
     }

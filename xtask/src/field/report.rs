@@ -10,18 +10,42 @@ use crate::lab::{References, Severity};
 /// A report.
 #[derive(Debug, Default, Deserialize)]
 pub struct Report {
+    #[serde(default)]
+    pub capture: Capture,
     pub losses: BTreeMap<String, Option<u64>>,
     pub totals: Totals,
     pub findings: Vec<Site>,
     pub other_sites: Vec<Site>,
 }
 
-/// All final puts in numbers.
+/// How it was watched.
+#[derive(Debug, Default, Deserialize)]
+pub struct Capture {
+    pub provocation: Option<Provocation>,
+}
+
+/// What `--provoke` did.
+#[derive(Debug, Deserialize)]
+pub struct Provocation {
+    /// By which of the kernel's files.
+    pub by: String,
+    pub passes: u64,
+    /// Why there were no more, if they failed.
+    pub failure: Option<String>,
+    /// A pass did not come back.
+    pub stuck: bool,
+}
+
+/// All puts in numbers.
 #[derive(Debug, Default, Deserialize)]
 pub struct Totals {
     pub final_puts: u64,
     pub benign_final_puts: u64,
     pub evictions: u64,
+    #[serde(default)]
+    pub non_final_puts: u64,
+    #[serde(default)]
+    pub benign_non_final_puts: u64,
 }
 
 /// One call chain.
@@ -94,6 +118,14 @@ pub struct InodeExample {
 }
 
 impl Report {
+    /// What was lost, by name, where anything was.
+    pub fn lost(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.losses
+            .iter()
+            .filter_map(|(name, count)| Some((name.as_str(), (*count)?)))
+            .filter(|(_, count)| *count > 0)
+    }
+
     /// Every site with each of its contexts.
     pub fn contexts(&self) -> impl Iterator<Item = (&Site, &Context)> {
         self.findings

@@ -6,10 +6,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::children;
 use crate::progress::{read_lossy, tail};
+use crate::{children, exit_status};
 
 /// For `lastref` to end after it was asked to.
 const STOP: Duration = Duration::from_secs(30);
@@ -71,15 +71,15 @@ impl Watch<'_> {
     }
 
     fn ended(&self, status: Option<ExitStatus>) -> Result<bool> {
-        match status.map(|status| status.code()) {
-            None => Ok(false),
-            // No findings, findings, or an incomplete picture, which the report tells as well.
-            Some(Some(0 | 1 | 5)) => Ok(true),
-            Some(code) => bail!(
-                "lastref ended with {code:?}: {}",
-                tail(&read_lossy(self.log), 20)
-            ),
-        }
+        let Some(status) = status else {
+            return Ok(false);
+        };
+        ensure!(
+            exit_status::is_verdict(status),
+            "lastref ended with {status}: {}",
+            tail(&read_lossy(self.log), 20)
+        );
+        Ok(true)
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::churn;
 use super::filesystems::Filesystem;
 use super::load::Load;
 use super::memory::Cgroup;
 use super::mounts::{self, Mounted};
+use super::session::Session;
+use super::{churn, delegations};
 
 /// For each file of the largest piece of counted work, so many are closed and stay for reclaim to
 /// drop.
@@ -21,6 +22,11 @@ const KEPT: u64 = 3;
 /// Files that lie below a filesystem of layers before it is mounted.
 const SEEDS: u64 = 100;
 const RECLAIMS: usize = 2;
+/// The directory that most of it happens in.
+const WORK: &str = "work";
+/// Where puts are provoked, only so small a part of the counted work is done: it is there to be
+/// disturbed.
+const PROVOKED_PART: u64 = 4;
 /// Rounds of sync, `drop_caches` and remount beside the load, and the pause between two of them.
 const ROUNDS: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -32,6 +38,9 @@ pub struct Done {
     pub problem: Option<String>,
     /// Inodes that lost their last link and user: each was evicted by a final put.
     pub unlinked: u64,
+    /// Delegations that the server has recalled.
+    #[serde(default)]
+    pub recalled: u64,
     /// Operations of stress-ng's stressors.
     pub load: BTreeMap<String, u64>,
     /// Rounds of sync, `drop_caches` and remount beside it.
@@ -46,13 +55,16 @@ pub struct Done {
     pub steps: Vec<(String, f64)>,
 }
 
-/// Runs all steps; what went wrong is in what it returns.
-pub fn run(filesystem: &'static Filesystem, shared: &Path, logs: &Path) -> Done {
+/// Runs all steps of a session; what went wrong is in what it returns.
+pub fn run(session: Session, shared: &Path, logs: &Path) -> Done {
     let mut run = Run {
         done: Done::default(),
         step: Instant::now(),
     };
-    let result = run.all(filesystem, shared, logs);
+    let result = match session.provoke {
+        None => run.all(session.filesystem, shared, logs),
+        Some(_) => run.provoked(session.filesystem, shared),
+    };
     run.done.problem = result.err().map(|error| format!("{error:#}"));
     run.done
 }
@@ -72,13 +84,16 @@ impl Run {
         mounted.attach()?;
         self.ended("mount");
 
-        let place = mounted.directory.join("work");
+        let place = mounted.directory.join(WORK);
         fs::create_dir(&place).context("the filesystem takes no directory")?;
         self.done.unlinked += churn::all(&place, filesystem.files)?;
         if mounted.seeds.is_some() {
             self.done.unlinked += churn::change_and_remove(&mounted.directory.join("seeds"))?;
         }
         self.ended("churn");
+
+        self.recall(&mounted, filesystem)?;
+        self.ended("recall");
 
         let kept = place.join("kept");
         let count = KEPT * filesystem.files;
@@ -117,6 +132,42 @@ impl Run {
         mounts::unmount_lower(filesystem)?;
         self.done.memory = cgroup.events()?;
         self.ended("end");
+        Ok(())
+    }
+
+    /// What is short, stays in the cgroup that it is put into, and leaves memory to `lastref`.
+    fn provoked(&mut self, filesystem: &'static Filesystem, shared: &Path) -> Result<()> {
+        let mounted = Mounted::mount(filesystem, shared)?;
+        mounted.attach()?;
+        self.ended("mount");
+
+        let place = mounted.directory.join(WORK);
+        fs::create_dir(&place).context("the filesystem takes no directory")?;
+        self.done.unlinked += churn::all(&place, filesystem.files / PROVOKED_PART)?;
+        self.ended("churn");
+
+        self.recall(&mounted, filesystem)?;
+        self.ended("recall");
+
+        fs::remove_dir(&place).context("it is not empty")?;
+        mounted.detach()?;
+        self.ended("end");
+        Ok(())
+    }
+
+    /// Has the server behind the filesystem, if there is one, recall delegations.
+    fn recall(&mut self, mounted: &Mounted, filesystem: &Filesystem) -> Result<()> {
+        let Some(served) = &mounted.served else {
+            return Ok(());
+        };
+        let place = Path::new(WORK).join("recall");
+        self.done.recalled = delegations::recall(
+            &mounted.directory.join(&place),
+            &served.join(&place),
+            filesystem.files,
+        )?;
+        // And their directory.
+        self.done.unlinked += filesystem.files + 1;
         Ok(())
     }
 

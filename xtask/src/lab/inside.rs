@@ -15,7 +15,7 @@ use super::session::{Plan, PlannedSession, SessionResult};
 use super::step::{CONTROL, Failure, Surroundings, load_module, set_patience, trigger};
 use super::{config, frames};
 use crate::progress::{output_of, read_lossy, tail};
-use crate::{children, guest_plan};
+use crate::{children, exit_status, guest_plan};
 
 /// Everything takes long under emulation, with other guests beside.
 const READY: Duration = Duration::from_mins(3);
@@ -184,8 +184,7 @@ fn run_scenarios(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
         thread::sleep(STUCK_WATCHED);
     }
     let status = watcher.stop()?;
-    // 0 is no findings, 1 is findings, 5 an incomplete picture, which the report tells as well.
-    if !matches!(status.code(), Some(0 | 1 | 5)) {
+    if !exit_status::is_verdict(status) {
         problems.push(format!(
             "lastref ended with {status}: {}",
             watcher.log_tail()

@@ -14,7 +14,7 @@ use super::inside::Watcher;
 use super::kernel_log::{self, Complaint, Kind};
 use super::session::{Attach, Level, PlannedScenario, PlannedSession, Watch};
 use super::step::{Failure, Surroundings, load_module};
-use crate::guest_plan;
+use crate::{exit_status, guest_plan};
 
 /// `might_sleep()` complains once a second (`kernel/sched/core.c`, `__might_resched()`).
 const RATE_LIMIT: Duration = Duration::from_millis(1100);
@@ -119,7 +119,7 @@ fn take(plan: &WitnessPlan, statement: &mut Statement) -> Result<()> {
     };
     let outcome = hear_all(plan, &surroundings, statement);
     let status = watcher.stop()?;
-    if !matches!(status.code(), Some(0 | 1 | 5)) {
+    if !exit_status::is_verdict(status) {
         statement
             .problems
             .push(format!("lastref ended with {status}"));

@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use super::inside::Ran;
 use super::work::Phase;
-use crate::field::judge::{Check, FATAL_LOSSES, Finding, findings};
+use crate::field::checks::Checks;
+use crate::field::findings::{Finding, chain, findings};
 use crate::field::known::KnownFindings;
 use crate::field::report::{Context, Report, Site};
+use crate::field::results;
 use crate::lab::{References, Severity};
 
 /// What drops the reference that dirty pages hold (fs/ceph/caps.c).
@@ -21,7 +23,6 @@ const SELF_WAIT: &str = "writeback-self-wait";
 const COMPLETION: &str = "completion-worker";
 /// The rule about a put that only unused dentries keep from being the last.
 const ONE_SHRINK_AWAY: &str = "one-shrink-away";
-const SHOWN_FRAMES: usize = 8;
 
 /// How the put must have been seen.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +49,7 @@ fn wanted(phase: Phase) -> (&'static str, Wanted) {
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     phase: Phase,
-    /// Checks and what is wrong, if anything.
-    pub checks: Vec<Check>,
+    checks: Checks,
     /// The put, once for each context that it was seen in.
     puts: Vec<Put>,
     findings: Vec<Finding>,
@@ -93,12 +93,12 @@ pub fn judge(
 ) -> Verdict {
     let mut verdict = Verdict {
         phase,
-        checks: Vec::new(),
+        checks: Checks::default(),
         puts: Vec::new(),
         findings: Vec::new(),
         seconds: ran.map_or(0.0, |ran| ran.seconds),
     };
-    verdict.check(
+    verdict.checks.add(
         "workload",
         match ran {
             Some(ran) => ran.problem.clone(),
@@ -108,7 +108,7 @@ pub fn judge(
     let report = match report {
         Ok(report) => report,
         Err(problem) => {
-            verdict.check("report", Some(problem.clone()));
+            verdict.checks.add("report", [problem.clone()]);
             return verdict;
         }
     };
@@ -124,21 +124,17 @@ pub fn judge(
     verdict.findings = findings(kernel, report, known);
     verdict.check_puts();
     if matches!(wanted(phase).1, Wanted::Deadlock) {
-        verdict.check(
+        verdict.checks.add(
             "kernel",
             (!console.contains(HUNG)).then(|| "it has no word of a hung task".to_string()),
         );
     }
-    verdict.check_losses(report);
-    verdict.check_findings();
+    verdict.checks.add_losses(report);
+    verdict.checks.add_findings(&verdict.findings);
     verdict
 }
 
 impl Verdict {
-    fn check(&mut self, what: &'static str, problem: Option<String>) {
-        self.checks.push(Check { what, problem });
-    }
-
     fn check_puts(&mut self) {
         let (caller, how) = wanted(self.phase);
         let seen = self.puts.iter().any(|put| match how {
@@ -148,65 +144,34 @@ impl Verdict {
             Wanted::Evicted => put.evicted > 0,
             Wanted::Deadlock => put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0,
         });
-        self.check(
+        self.checks.add(
             "put",
             (!seen).then(|| format!("under {caller} it was not seen as {how:?}")),
         );
     }
+}
 
-    fn check_losses(&mut self, report: &Report) {
-        let problems: Vec<String> = report
-            .losses
-            .iter()
-            .filter(|(name, _)| FATAL_LOSSES.contains(&name.as_str()))
-            .filter_map(|(name, count)| Some((name, (*count)?)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        self.check(
-            "losses",
-            (!problems.is_empty()).then(|| problems.join("; ")),
-        );
+impl results::Verdict for Verdict {
+    fn checks(&self) -> &Checks {
+        &self.checks
     }
 
-    fn check_findings(&mut self) {
-        let problems: Vec<String> = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity >= Severity::Unsafe && finding.explained.is_none())
-            .map(Finding::describe)
-            .collect();
-        self.check(
-            "findings",
-            (!problems.is_empty()).then(|| problems.join("; ")),
-        );
+    fn title(&self) -> String {
+        format!("ceph, {}; {:.0} s", self.phase.name(), self.seconds)
     }
 
-    /// For people.
-    pub fn print(&self, kernel: &str) {
-        let bad = self.checks.iter().any(|check| check.problem.is_some());
-        println!(
-            "  {} {kernel} ceph, {}; {:.0} s",
-            if bad { "FAIL" } else { "ok  " },
-            self.phase.name(),
-            self.seconds
-        );
-        for check in &self.checks {
-            if let Some(problem) = &check.problem {
-                println!("         {}: {problem}", check.what);
-            }
-        }
+    fn details(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         let mut shown = None;
         for put in &self.puts {
             if shown != Some(&put.site) {
-                println!("         site {}: {}", put.site, put.chain());
+                lines.push(format!("site {}: {}", put.site, chain(&put.frames)));
                 shown = Some(&put.site);
             }
-            println!("           {}", put.describe());
+            lines.push(format!("  {}", put.describe()));
         }
-        for finding in &self.findings {
-            println!("         {}", finding.describe());
-        }
+        lines.extend(self.findings.iter().map(Finding::describe));
+        lines
     }
 }
 
@@ -249,34 +214,10 @@ impl Put {
             .any(|rule| rule.name == name && rule.if_final.is_some_and(|worst| worst >= severity))
     }
 
-    fn chain(&self) -> String {
-        let shown = self.frames.len().min(SHOWN_FRAMES);
-        let more = if self.frames.len() > shown {
-            " < …"
-        } else {
-            ""
-        };
-        format!("{}{more}", self.frames[..shown].join(" < "))
-    }
-
     fn describe(&self) -> String {
         let how = if self.non_final > 0 {
             let references = self.references.clone().unwrap_or_default();
-            let counts: Vec<String> = references
-                .i_count
-                .iter()
-                .map(|seen| format!("{} × {}", seen.at_least, seen.count))
-                .collect();
-            format!(
-                "{} not final; i_count {}; the rest held by unused dentries alone {}, dentries in \
-                 use {}, something else, too {}, not known {}",
-                self.non_final,
-                counts.join(", "),
-                references.unused_dentries,
-                references.used_dentries,
-                references.others,
-                references.not_known
-            )
+            format!("{} not final: {references}", self.non_final)
         } else {
             format!(
                 "{} final, {} evicted, {} stuck, the longest of the others {:.1?}",
@@ -334,10 +275,7 @@ mod tests {
             &KnownFindings::default(),
         )
         .checks
-        .iter()
-        .filter(|check| check.problem.is_some())
-        .map(|check| check.what)
-        .collect()
+        .names_of_failed()
     }
 
     const AWAY: &str = r#"{"rule": "one-shrink-away", "severity": "latent"}"#;
