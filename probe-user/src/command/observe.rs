@@ -342,6 +342,7 @@ impl ObserveArgs {
         let options = Options {
             all: self.all,
             colour: std::io::stdout().is_terminal(),
+            fail_on: Some(self.fail_on),
             ..Options::default()
         };
         let mut shown = report.clone();

@@ -36,8 +36,9 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     suppress: Option<PathBuf>,
     /// Exit with status 1 if a finding that is neither known nor excused is at least as bad as
-    /// this, with 5 if none is and the report is incomplete; without it, with 0.
-    #[arg(long, value_enum)]
+    /// this, with 5 if none is and the report is incomplete; without it, with 0. As ktap or junit,
+    /// let only such findings fail; without it, all do.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
 }
 
@@ -58,6 +59,7 @@ impl ReportArgs {
         let options = Options {
             all: self.all,
             colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            fail_on: self.fail_on,
             html: HtmlOptions {
                 source_url: self.source_url.clone(),
             },

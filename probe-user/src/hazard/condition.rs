@@ -175,6 +175,17 @@ impl Condition {
                 _ => false,
             }
     }
+
+    /// Whether it can hold where only those facts can be told that `is_told` accepts.
+    pub fn can_hold(&self, is_told: &dyn Fn(Fact) -> bool) -> bool {
+        match self {
+            Self::Fact(fact) => is_told(*fact),
+            Self::All(conditions) => conditions.iter().all(|each| each.can_hold(is_told)),
+            Self::Any(conditions) => conditions.iter().any(|each| each.can_hold(is_told)),
+            Self::Despite(condition) => condition.can_hold(is_told),
+            _ => true,
+        }
+    }
 }
 
 /// What `fact` means, with the details that the example has of it.

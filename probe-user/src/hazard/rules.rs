@@ -142,6 +142,24 @@ impl Rule {
         })
     }
 
+    /// Whether the fact of that name can make a difference to it.
+    #[must_use]
+    pub fn depends_on(&self, fact: &str) -> bool {
+        self.cases.iter().any(|case| {
+            case.when.mentions(
+                &|condition| matches!(condition, Condition::Fact(of) if of.name() == fact),
+            )
+        })
+    }
+
+    /// Whether it can match at all where only those facts can be told whose names `is_told`
+    /// accepts.
+    pub fn can_match(&self, is_told: &dyn Fn(&str) -> bool) -> bool {
+        self.cases
+            .iter()
+            .any(|case| case.when.can_hold(&|fact| is_told(fact.name())))
+    }
+
     /// The worst that it can be.
     #[must_use]
     pub fn worst(&self) -> Severity {

@@ -1,17 +1,25 @@
 //! The report: its model, which is the JSON schema, and one rendering a file.
 
 pub mod again;
+pub mod checks;
 pub mod diff;
 pub mod file;
+pub mod flamegraph;
+pub mod folded;
 pub mod format;
 pub mod gate;
 pub mod html;
+pub mod junit;
+pub mod ktap;
 pub mod losses;
+pub mod markdown;
 pub mod merge;
 pub mod model;
 pub mod order;
 pub mod page;
+pub mod parts;
 pub mod rules;
+pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod text;

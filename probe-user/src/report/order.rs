@@ -2,10 +2,17 @@
 
 use std::cmp::Reverse;
 
-use super::model::{Severity, Site};
+use super::model::{Report, Severity, Site};
 
 /// The mildest severity that makes a site a finding.
 pub const FINDING: Severity = Severity::Latent;
+
+impl Report {
+    /// Every site, the findings first.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.findings.iter().chain(&self.other_sites)
+    }
+}
 
 /// Splits `sites` into findings and others, each sorted: most severe first, then most frequent,
 /// then by id, so that two reports of the same calls are the same.

@@ -6,11 +6,17 @@ use std::io::{self, Write};
 /// Columns of a line.
 pub const WIDTH: usize = 100;
 
+/// Columns of a line in a mail.
+const MAIL_WIDTH: usize = 77;
+
 /// Columns of a field's label, with its indentation.
 const LABEL: usize = 14;
 
 /// Columns of an entry's name, with its indentation.
 pub const NAME: usize = 30;
+
+/// What an item of a list begins with.
+const ITEM: &str = "- ";
 
 /// How a line stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +48,7 @@ impl Style {
 pub struct Page {
     text: String,
     colour: bool,
+    width: usize,
     /// Whether anything has been written, be it gone already.
     begun: bool,
     /// Whether an empty line comes before the next one.
@@ -55,9 +62,24 @@ impl Page {
         Self {
             text: String::new(),
             colour,
+            width: WIDTH,
             begun: false,
             gap: false,
         }
+    }
+
+    /// An empty page for a mail: its lines fit into 80 columns when they are quoted once.
+    #[must_use]
+    pub const fn for_mail() -> Self {
+        let mut page = Self::new(false);
+        page.width = MAIL_WIDTH;
+        page
+    }
+
+    /// Columns of a line.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
     }
 
     /// What has been written.
@@ -106,34 +128,44 @@ impl Page {
     /// A labelled paragraph; nothing at all without text.
     pub fn field(&mut self, label: &str, text: &str) {
         if !text.is_empty() {
-            self.wrapped(Style::Plain, label, LABEL, text);
+            self.wrapped(Style::Plain, &head(label, LABEL), LABEL, text);
         }
+    }
+
+    /// An item of a list.
+    pub fn item(&mut self, text: &str) {
+        self.wrapped(Style::Plain, ITEM, ITEM.len(), text);
     }
 
     /// A line of a list with long names.
     pub fn entry(&mut self, name: &str, text: &str) {
-        self.wrapped(Style::Plain, name, NAME, text);
+        self.wrapped(Style::Plain, &head(name, NAME), NAME, text);
     }
 
-    /// Writes `text` wrapped into lines, `label` before the first.
-    fn wrapped(&mut self, style: Style, label: &str, indent: usize, text: &str) {
+    /// Writes `text` wrapped into lines, `head` before the first and as many as `indent` spaces
+    /// before the others.
+    fn wrapped(&mut self, style: Style, head: &str, indent: usize, text: &str) {
         let text = escape(text);
-        for (number, line) in wrap(&text, WIDTH - indent).iter().enumerate() {
-            let label = match (number, indent) {
-                (_, 0) => String::new(),
-                (0, _) => format!("  {:<width$}", escape(label), width = indent - 2),
-                _ => " ".repeat(indent),
+        for (number, line) in wrap(&text, self.width - indent).iter().enumerate() {
+            let head = match number {
+                0 => Cow::Borrowed(head),
+                _ => Cow::Owned(" ".repeat(indent)),
             };
             let line = match style.parameters() {
                 Some(parameters) if self.colour => format!("\x1b[{parameters}m{line}\x1b[0m"),
                 _ => line.clone(),
             };
             self.line();
-            self.text.push_str(&label);
+            self.text.push_str(&head);
             self.text.push_str(&line);
             self.text.push('\n');
         }
     }
+}
+
+/// A label in a column of its own.
+fn head(label: &str, columns: usize) -> String {
+    format!("  {:<width$}", escape(label), width = columns - 2)
 }
 
 /// `text` without anything that a terminal would act on: names come from the kernel, where any
@@ -161,7 +193,7 @@ fn is_unsafe(character: char) -> bool {
         || matches!(
             character,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
         )
 }
 

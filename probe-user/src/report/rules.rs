@@ -1,6 +1,6 @@
 //! The rules for people: the table, one rule in full, and all of them as a document.
 
-mod markdown;
+pub(super) mod markdown;
 
 use super::page::{Page, Style};
 use crate::hazard::rules::{Accounts, RULES, Rule};

@@ -1,19 +1,16 @@
 //! The report for people: findings first, most severe first, in 100 columns.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::format::Options;
 use super::model::{Level, LockSource, Report, Severity, Site, Suppression, SuppressionState};
 use super::page::{Page, Style};
+use super::parts;
 use super::units::{count, duration_ms, sum};
 
-mod finding;
+pub(super) mod finding;
 pub(super) mod frames;
 mod merged;
-
-pub(super) use finding::{inode, locks};
-pub(super) use frames::name as frame_name;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
@@ -26,12 +23,10 @@ const OTHER_SITES: usize = 10;
 pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(options.colour);
     summary(&mut page, report);
-    // A rule's explanation is given once; the findings after it refer to it.
-    let mut explained = BTreeSet::new();
     let shown = |site: &&Site| options.all || site.suppressed.is_none();
     for (number, site) in report.findings.iter().filter(shown).enumerate() {
         page.gap();
-        finding::write(&mut page, number + 1, site, &mut explained);
+        finding::write(&mut page, number + 1, site, &report.kernel, true);
         page.flush(out)?;
     }
     page.gap();
@@ -74,10 +69,9 @@ fn summary(page: &mut Page, report: &Report) {
     page.paragraph(
         Style::Heading,
         &format!(
-            "lastref {} on Linux {} ({}), from {} for {}",
+            "lastref {} on {}, from {} for {}",
             report.tool.version,
-            report.kernel.release,
-            report.kernel.machine,
+            parts::kernel(&report.kernel),
             report.capture.started,
             duration_ms(report.capture.duration_ms),
         ),
@@ -170,7 +164,7 @@ fn others(page: &mut Page, report: &Report, all: bool, out: &mut dyn Write) -> i
 
 /// How many sites and puts there are of each severity.
 fn sites_by_severity(report: &Report) -> String {
-    let all = || report.findings.iter().chain(&report.other_sites);
+    let all = || report.sites();
     let mut severities: Vec<Severity> = all().map(|site| site.severity).collect();
     severities.sort_unstable_by(|a, b| b.cmp(a));
     severities.dedup();

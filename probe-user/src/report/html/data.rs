@@ -12,10 +12,11 @@ use serde::Serialize;
 use super::HtmlOptions;
 use crate::hazard::Rule;
 use crate::report::model::{
-    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Moment, Report,
+    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment, Report,
     Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
-use crate::report::text;
+use crate::report::parts;
+use crate::report::text::{self, frames};
 
 /// All that the page shows.
 #[derive(Serialize)]
@@ -312,7 +313,7 @@ impl<'a> FrameRow<'a> {
         Self {
             function: frame.function.as_deref(),
             module: frame.module.as_deref(),
-            printed: text::frame_name(frame),
+            printed: frames::name(frame, true),
             source: frame.source.as_ref(),
             inlined: &frame.inlined,
         }
@@ -344,10 +345,10 @@ impl<'a> ExampleRow<'a> {
             filesystem: &example.inode.filesystem,
             superblock: &example.inode.superblock,
             device: &example.inode.device,
-            inode: text::inode(example),
+            inode: parts::inode(example),
             work: example.work.as_ref(),
             stack_left_bytes: example.stack_left_bytes,
-            locks: text::locks(example),
+            locks: parts::locks(example),
         }
     }
 }
@@ -362,7 +363,7 @@ impl<'a> StuckRow<'a> {
             ino: call.ino.to_string(),
             stack: &call.stack,
             waits_for: call.waits_for.as_deref(),
-            own_lock: call.own_lock.as_ref().map(|lock| lock.describe()),
+            own_lock: call.own_lock.as_ref().map(Lock::describe),
         }
     }
 }

@@ -55,7 +55,7 @@ fn paragraph(text: &mut String, words: &str) {
 }
 
 /// `text` with the names in it marked as code: functions, fields, constants, files, records.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     mark_all(text, is_name)
 }
 

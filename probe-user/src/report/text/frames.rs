@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::report::model::{Frame, Inlined, Site, Source};
-use crate::report::page::{Page, WIDTH};
+use crate::report::page::Page;
+use crate::report::parts::position;
 
 /// Columns before a frame. The kernel's own form begins with a space, which is one of them.
 pub const INDENT: usize = 5;
@@ -11,9 +12,15 @@ pub const INDENT: usize = 5;
 /// How many functions of a chain are named in a line.
 const LINE_FRAMES: usize = 4;
 
-/// The chain of a site, `iput`'s caller first, with source lines where they are known.
-pub fn chain(page: &mut Page, site: &Site) {
+/// The chain of a site and what it is.
+pub fn chain(page: &mut Page, site: &Site, addresses: bool) {
     page.field("stack", "iput(), called by");
+    lines(page, site, addresses);
+}
+
+/// The chain of a site, `iput`'s caller first, with source lines where they are known, and with
+/// the addresses that the report has or without.
+pub fn lines(page: &mut Page, site: &Site, addresses: bool) {
     let called: BTreeSet<&str> = site
         .contexts
         .iter()
@@ -25,22 +32,22 @@ pub fn chain(page: &mut Page, site: &Site) {
             &format!("{function} (no frame: it ended in a jump)"),
         );
     }
-    rest(page, &site.frames, site.truncated);
+    rest(page, &site.frames, site.truncated, addresses);
 }
 
 /// A chain of which no more is known than its frames.
 pub fn stack(page: &mut Page, frames: &[Frame], truncated: bool) {
     page.field("stack", "iput(), called by");
-    rest(page, frames, truncated);
+    rest(page, frames, truncated, true);
 }
 
-fn rest(page: &mut Page, frames: &[Frame], truncated: bool) {
+fn rest(page: &mut Page, frames: &[Frame], truncated: bool, addresses: bool) {
     for frame in frames {
         for inlined in &frame.inlined {
             let Inlined { function, source } = inlined;
             located(page, &format!("{function} (inlined)"), source.as_ref());
         }
-        located(page, &name(frame), frame.source.as_ref());
+        located(page, &name(frame, addresses), frame.source.as_ref());
     }
     if truncated {
         page.verbatim(INDENT, "… the kernel's limit may have cut the stack short");
@@ -53,7 +60,7 @@ fn located(page: &mut Page, text: &str, source: Option<&Source>) {
         return page.verbatim(INDENT, text);
     };
     let place = format!("{file}:{line}");
-    if INDENT + text.chars().count() + 2 + place.chars().count() <= WIDTH {
+    if INDENT + text.chars().count() + 2 + place.chars().count() <= page.width() {
         page.verbatim(INDENT, &format!("{text}  {place}"));
     } else {
         page.verbatim(INDENT, text);
@@ -62,15 +69,11 @@ fn located(page: &mut Page, text: &str, source: Option<&Source>) {
 }
 
 /// A frame as the kernel prints it, `func+0x1f/0x90 [module]`, and its address if wanted.
-pub fn name(frame: &Frame) -> String {
-    let function = match (&frame.function, frame.size) {
-        (None, _) => "(unknown)".to_owned(),
-        (Some(function), None) => format!("{function}+{:#x}", frame.offset),
-        (Some(function), Some(size)) => format!("{function}+{:#x}/{size:#x}", frame.offset),
-    };
-    let address = frame.address.iter().map(|address| format!(" ({address})"));
+pub fn name(frame: &Frame, addresses: bool) -> String {
+    let address = frame.address.iter().filter(|_| addresses);
+    let address = address.map(|address| format!(" ({address})"));
     let module = frame.module.iter().map(|module| format!(" [{module}]"));
-    std::iter::once(function)
+    std::iter::once(position(frame))
         .chain(module)
         .chain(address)
         .collect()
