@@ -15,7 +15,8 @@ use crate::report::model::{
     Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment,
     Report, Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
-use crate::report::{parts, text};
+use crate::report::parts;
+use crate::report::text::{self, frames};
 
 /// All that the page shows.
 #[derive(Serialize)]
@@ -312,7 +313,7 @@ impl<'a> FrameRow<'a> {
         Self {
             function: frame.function.as_deref(),
             module: frame.module.as_deref(),
-            printed: parts::position(frame),
+            printed: frames::name(frame, true),
             source: frame.source.as_ref(),
             inlined: &frame.inlined,
         }
