@@ -11,6 +11,7 @@ mod dist;
 mod exit_status;
 mod field;
 mod field_task;
+mod forms;
 mod guest;
 mod guest_command;
 mod guest_plan;

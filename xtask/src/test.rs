@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, bench, dist, field, lab, promtool, recipes, setup};
+use crate::{agent, bench, dist, field, forms, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -42,11 +42,12 @@ struct Done {
 type Check = fn(&Context, &str) -> Tally;
 
 /// The stages before the guests.
-const STAGES: [(&str, Check); 4] = [
+const STAGES: [(&str, Check); 5] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("unit", unit),
     ("metrics", metrics),
+    ("forms", forms::check),
 ];
 
 /// Runs all stages; 1 if anything failed.
