@@ -19,7 +19,7 @@ use super::{CANNOT_WATCH, output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorArgs {
-    /// Print JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
     /// Look at a kernel configuration (.config, /proc/config.gz, /boot/config-*; - for standard
