@@ -365,7 +365,9 @@ pub struct Frame {
 }
 
 /// A place in the kernel's source.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Source {
     /// File, as the debug information names it.
     pub file: String,
@@ -374,7 +376,9 @@ pub struct Source {
 }
 
 /// A function inlined into a frame.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Inlined {
     /// Its name.
     pub function: String,

@@ -14,6 +14,7 @@ mod merged;
 
 pub(super) use finding::{inode, locks};
 pub(super) use frames::name as frame_name;
+pub(super) use merged::made_from;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;

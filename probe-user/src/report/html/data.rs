@@ -13,7 +13,7 @@ use super::HtmlOptions;
 use crate::hazard::Rule;
 use crate::report::model::{
     Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment,
-    Report, Severity, Site, Source, StuckCall, Tool, Totals, Work,
+    Report, SeenIn, Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
 use crate::report::text;
 
@@ -21,6 +21,7 @@ use crate::report::text;
 #[derive(Serialize)]
 pub(super) struct Data<'a> {
     tool: &'a Tool,
+    host: Option<&'a str>,
     release: &'a str,
     machine: &'a str,
     started: &'a str,
@@ -32,6 +33,8 @@ pub(super) struct Data<'a> {
     totals: &'a Totals,
     /// How the kernel was watched: labels and texts.
     run: Vec<(&'static str, String)>,
+    /// How many reports this one was merged from, and which, if it was.
+    merged: Option<(u64, Vec<(&'static str, String)>)>,
     source_url: Option<&'a str>,
     /// What facts mean, by their names.
     meanings: BTreeMap<&'static str, &'static str>,
@@ -78,6 +81,8 @@ struct SiteRow<'a> {
     /// Why it is suppressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppressed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_in: Option<&'a SeenIn>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     counts: &'a Counts,
@@ -85,6 +90,7 @@ struct SiteRow<'a> {
     contexts: Vec<ContextRow<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stuck: Vec<StuckRow<'a>>,
+    stuck_left_out: u64,
 }
 
 #[derive(Serialize)]
@@ -93,7 +99,7 @@ struct ContextRow<'a> {
     /// Absent where they are those of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<&'a Counts>,
-    hazards: Vec<HazardRow>,
+    hazards: Vec<HazardRow<'a>>,
     facts: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     called: Option<&'a str>,
@@ -105,7 +111,7 @@ struct ContextRow<'a> {
 }
 
 #[derive(Serialize)]
-struct HazardRow {
+struct HazardRow<'a> {
     rule: usize,
     severity: Severity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +119,8 @@ struct HazardRow {
     evidence: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<&'a str>,
 }
 
 /// An example. Inode numbers are text: a script's numbers have 53 bits.
@@ -158,14 +166,19 @@ impl<'a> Data<'a> {
             .collect();
         let Report {
             tool,
-            kernel: Kernel {
-                release, machine, ..
-            },
+            kernel:
+                Kernel {
+                    host,
+                    release,
+                    machine,
+                    ..
+                },
             capture,
             ..
         } = report;
         Self {
             tool,
+            host: host.as_deref(),
             release,
             machine,
             started: &capture.started,
@@ -181,6 +194,10 @@ impl<'a> Data<'a> {
                 .collect(),
             totals: &report.totals,
             run: text::how_watched(report),
+            merged: report
+                .merged
+                .as_ref()
+                .map(|merged| (merged.reports, text::made_from(merged))),
             source_url: options.source_url.as_ref().map(|url| url.0.as_str()),
             meanings: ALL_FACTS
                 .iter()
@@ -217,6 +234,7 @@ impl<'a> Tables<'a> {
             severity: site.severity,
             known: site.known,
             suppressed: site.suppressed.as_deref(),
+            seen_in: site.seen_in.as_ref(),
             truncated: site.truncated,
             counts: &site.counts,
             frames: site
@@ -230,6 +248,7 @@ impl<'a> Tables<'a> {
                 .map(|context| self.context(context, only))
                 .collect(),
             stuck: site.stuck.iter().map(StuckRow::of).collect(),
+            stuck_left_out: site.stuck_left_out,
         }
     }
 
@@ -252,7 +271,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    fn hazard(&mut self, hazard: &'a Hazard) -> HazardRow {
+    fn hazard(&mut self, hazard: &'a Hazard) -> HazardRow<'a> {
         HazardRow {
             rule: self
                 .rules
@@ -268,6 +287,7 @@ impl<'a> Tables<'a> {
                 .waits_for
                 .as_deref()
                 .map(|waits_for| self.strings.row(waits_for)),
+            suppressed: hazard.suppressed.as_deref(),
         }
     }
 
