@@ -1,9 +1,11 @@
 //! The subcommands, one file each, and the exit statuses that they share.
 
+mod diff;
 mod display;
 mod doctor;
 mod hazards;
 mod live;
+mod merge;
 mod observe;
 mod output;
 mod outputs;
@@ -12,6 +14,7 @@ mod report;
 mod run;
 mod schema;
 mod stop;
+mod suppress;
 mod watch;
 mod workload;
 
@@ -20,6 +23,8 @@ use std::process::ExitCode;
 pub use output::tell;
 
 use clap::{Parser, Subcommand};
+use lastref::report::gate;
+use lastref::report::model::{Report, Severity};
 
 /// Findings at or above `--fail-on`.
 const FINDINGS: u8 = 1;
@@ -54,6 +59,10 @@ enum Command {
     Run(run::RunArgs),
     /// Show a saved report
     Report(report::ReportArgs),
+    /// Compare two saved reports: what is new, gone, worse, better
+    Diff(diff::DiffArgs),
+    /// Merge the reports of many hosts or runs into one
+    Merge(merge::MergeArgs),
     /// Say whether and how well this kernel can be watched
     Doctor(doctor::DoctorArgs),
     /// Explain the rules
@@ -62,6 +71,18 @@ enum Command {
     Schema(schema::SchemaArgs),
     #[command(name = provoke::SUBCOMMAND, hide = true)]
     ProvokePasses(provoke::PassesArgs),
+}
+
+/// The exit status for `report`: whether anything that is neither known nor excused is as bad as
+/// `fail_on`.
+fn verdict(report: &Report, fail_on: Severity) -> u8 {
+    if gate::worst(report) >= Some(fail_on) {
+        FINDINGS
+    } else if report.capture.complete {
+        0
+    } else {
+        INCOMPLETE
+    }
 }
 
 impl Cli {
@@ -74,6 +95,8 @@ impl Cli {
             Command::Watch(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Diff(args) => args.run(),
+            Command::Merge(args) => args.run(),
             Command::Doctor(args) => args.run(),
             Command::Hazards(args) => args.run(),
             Command::Schema(args) => args.run(),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
 use lastref::{
     kernel::features::AttachChoice,
-    observe::{Baseline, Session, SessionOptions, worst_unknown},
+    observe::{Baseline, Session, SessionOptions},
     report::{
         file,
         model::{Level, Report, Severity},
@@ -20,12 +20,13 @@ use tokio::{
 };
 
 use super::{
-    CANNOT_WATCH, FAILED, FINDINGS, INCOMPLETE,
+    CANNOT_WATCH, FAILED,
     display::Display,
     output,
     outputs::{OutputArgs, Outputs},
     provoke::{Plan, Provoker},
     stop::Stop,
+    suppress,
     workload::Child,
 };
 
@@ -58,6 +59,10 @@ pub struct ObserveArgs {
     /// and puts that were final there make those that are not final here latent
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// A file with findings that are excused, each for a reason: they do not make the run fail, and
+    /// are shown with --all only (docs/report.md)
+    #[arg(long, value_name = "FILE")]
+    suppress: Option<PathBuf>,
     /// A final put that takes longer than this is reported as stuck
     #[arg(long, default_value = "10s", value_parser = duration)]
     stuck_after: Duration,
@@ -145,6 +150,7 @@ async fn observe(
             _ => {}
         }
     }
+    let suppressions = suppress::read(args.suppress.as_deref())?;
     let plan = workload.and_then(|workload| workload.provocation);
     let mut session = match Session::start(args.session_options(plan.is_some())?) {
         Ok(session) => session,
@@ -185,7 +191,7 @@ async fn observe(
 
     // The kernel half's log goes to standard error at any time, over what is on the screen.
     let stage = if args.debug_ebpf { Stage::Lines } else { stage };
-    let mut outputs = Outputs::start(&args.outputs, stage, workload.is_some())?;
+    let mut outputs = Outputs::start(&args.outputs, suppressions, stage, workload.is_some())?;
     outputs.interim(&mut session, provoker.as_ref());
 
     let end = args
@@ -229,8 +235,7 @@ async fn observe(
     if let Some(provoker) = &provoker {
         provoker.note(&mut report);
     }
-    let report = Arc::new(report);
-    let written = outputs.finish(&report)?;
+    let (report, written) = outputs.finish(report)?;
     if let Err(error) = written {
         output::tell(format_args!(
             "{error:#}; the report is on standard output only"
@@ -268,14 +273,7 @@ fn verdict(args: &ObserveArgs, workload: Option<&WorkloadArgs>, report: &Report)
                 .unwrap_or(FAILED),
         );
     }
-    let is_finding = worst_unknown(report).is_some_and(|severity| severity >= args.fail_on);
-    ExitCode::from(if is_finding {
-        FINDINGS
-    } else if report.capture.complete {
-        0
-    } else {
-        INCOMPLETE
-    })
+    ExitCode::from(super::verdict(report, args.fail_on))
 }
 
 impl ObserveArgs {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::report::model::{Context, Report, Severity, Site};
+use crate::report::{again, order};
 
 /// The sites of an earlier report, by id; none without one.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,23 @@ impl Baseline {
         }
     }
 
+    /// Says of every site of `report` what a run with this baseline would have said of it.
+    pub fn mark(&self, report: &mut Report) {
+        let mut sites = std::mem::take(&mut report.findings);
+        sites.append(&mut report.other_sites);
+        for site in &mut sites {
+            // By what its own run found: other rules may be in force by now.
+            site.known = self.knows(site);
+            let is_final_elsewhere = self.sites.get(&site.id).is_some_and(Known::has_final_puts);
+            if is_final_elsewhere && site.counts.non_final > 0 {
+                let (id, severity) = (site.id.clone(), site.severity);
+                again::judge(site, |filesystem| self.final_puts(&id, filesystem));
+                site.known &= site.severity == severity;
+            }
+        }
+        (report.findings, report.other_sites) = order::assemble(sites);
+    }
+
     /// How many puts of inodes of `filesystem` at the site `id` were final.
     pub(super) fn final_puts(&self, id: &str, filesystem: &str) -> u64 {
         self.sites
@@ -57,6 +75,11 @@ impl Baseline {
 }
 
 impl Known {
+    /// Whether it was seen to drop a last reference.
+    fn has_final_puts(&self) -> bool {
+        self.final_puts.values().any(|puts| *puts > 0)
+    }
+
     fn of(site: &Site) -> Self {
         let mut known = Self {
             found: found(site).collect(),
@@ -69,17 +92,20 @@ impl Known {
         {
             if let Some(example) = example {
                 let name = example.inode.filesystem.clone();
-                *known.final_puts.entry(name).or_default() += counts.final_puts;
+                let sum = known.final_puts.entry(name).or_default();
+                *sum = sum.saturating_add(counts.final_puts);
             }
         }
         known
     }
 }
 
+/// What makes the site a finding. A design that is recognised besides is no news.
 fn found(site: &Site) -> impl Iterator<Item = Found> {
     site.contexts
         .iter()
         .flat_map(|context| &context.hazards)
+        .filter(|hazard| hazard.severity >= order::FINDING)
         .map(|hazard| (hazard.rule.clone(), hazard.severity, hazard.if_final))
 }
 
@@ -107,6 +133,27 @@ mod tests {
         assert!(!Baseline::of(&before).knows(&stuck));
         stuck.stuck.clear();
         assert!(Baseline::of(&before).knows(&stuck));
+    }
+
+    #[test]
+    fn a_saved_report_is_marked_as_a_run_would_have_been() {
+        let mut report = sample::report();
+        report.other_sites.push(sample::held_elsewhere());
+        let before = report.clone();
+        Baseline::default().mark(&mut report);
+        assert_eq!(report.findings, before.findings);
+        Baseline::of(&sample::report()).mark(&mut report);
+        assert!(report.findings.iter().all(|site| site.known));
+
+        let mut elsewhere = sample::held_elsewhere();
+        elsewhere.contexts[0].counts.final_puts = 2;
+        let mut baseline = sample::empty();
+        baseline.other_sites.push(elsewhere);
+        let mut report = sample::empty();
+        report.other_sites.push(sample::held_elsewhere());
+        Baseline::of(&baseline).mark(&mut report);
+        assert_eq!(report.findings[0].severity, Severity::Latent);
+        assert!(!report.findings[0].known);
     }
 
     #[test]

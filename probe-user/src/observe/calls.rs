@@ -111,27 +111,6 @@ pub fn references(raw: &NonFinalCounts) -> References {
     }
 }
 
-/// Adds the counts of another aggregate of the same context.
-pub fn add(sum: &mut Counts, other: &Counts) {
-    sum.final_puts += other.final_puts;
-    sum.evicted += other.evicted;
-    sum.kept += other.kept;
-    sum.slept += other.slept;
-    sum.in_flight += other.in_flight;
-    sum.non_final += other.non_final;
-    sum.eviction_total_ns += other.eviction_total_ns;
-    sum.eviction_longest_ns = sum.eviction_longest_ns.max(other.eviction_longest_ns);
-    for bucket in &other.eviction_histogram {
-        match sum
-            .eviction_histogram
-            .binary_search_by_key(&bucket.at_least_us, |bucket| bucket.at_least_us)
-        {
-            Ok(at) => sum.eviction_histogram[at].count += bucket.count,
-            Err(at) => sum.eviction_histogram.insert(at, bucket.clone()),
-        }
-    }
-}
-
 /// One call as an example; `function` is the name of the function that its worker runs, `held`
 /// the locks that it holds.
 pub fn example(sample: &SampleRecord, function: Option<String>, held: HeldLocks) -> Example {
@@ -200,24 +179,6 @@ mod tests {
         assert_eq!(
             (counts.final_puts, counts.kept, counts.in_flight),
             (3, 0, 2)
-        );
-    }
-
-    #[test]
-    fn histograms_add_by_bucket() {
-        let bucket = |at_least_us, count| Bucket { at_least_us, count };
-        let mut sum = Counts {
-            eviction_histogram: vec![bucket(4, 1), bucket(16, 1)],
-            ..Counts::default()
-        };
-        let other = Counts {
-            eviction_histogram: vec![bucket(8, 5), bucket(16, 2)],
-            ..Counts::default()
-        };
-        add(&mut sum, &other);
-        assert_eq!(
-            sum.eviction_histogram,
-            [bucket(4, 1), bucket(8, 5), bucket(16, 3)]
         );
     }
 }

@@ -11,9 +11,9 @@ mod options;
 mod session;
 mod sites;
 mod stuck;
+mod timeline;
 mod totals;
 
 pub use baseline::Baseline;
 pub use options::{ObserveError, SessionOptions};
 pub use session::Session;
-pub use totals::worst_unknown;

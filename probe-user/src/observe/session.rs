@@ -11,6 +11,7 @@ use super::{
     options::{ObserveError, SessionOptions},
     sites::{self, Aggregate, Chain},
     stuck::StuckCalls,
+    timeline::Timeline,
     totals::{losses, totals},
 };
 use crate::{
@@ -72,6 +73,7 @@ pub struct Session {
     symbolizer: Symbolizer,
     started: Timestamp,
     clock: Instant,
+    timeline: Timeline,
     /// Why the stacks of threads cannot be read, if they cannot.
     stacks_unreadable: Option<String>,
     /// Symbolized chains, by hash.
@@ -141,6 +143,7 @@ impl Session {
         let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         Ok(Self {
             kernel: Kernel {
+                host: Some(text(names.nodename())),
                 release: text(names.release()),
                 version: text(names.version()),
                 machine: text(names.machine()),
@@ -172,6 +175,7 @@ impl Session {
             probe,
             started: Timestamp::now(),
             clock: Instant::now(),
+            timeline: Timeline::default(),
             stacks_unreadable: None,
             chains: HashMap::new(),
             examples: HashMap::new(),
@@ -256,6 +260,9 @@ impl Session {
             recorded.chain(non_final).chain(benign),
             &self.options.baseline,
         );
+        let totals = totals(&snapshot, stuck.count());
+        let elapsed_ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.timeline.note(elapsed_ms, &totals, sites.iter());
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
         let incomplete_because = self.incompleteness(&losses, interim);
@@ -276,7 +283,7 @@ impl Session {
             },
             capture: Capture {
                 started: format!("{:.0}", self.started),
-                duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+                duration_ms: elapsed_ms,
                 level: self.options.level,
                 attach: self.attach,
                 attach_reason: self.attach_reason.clone(),
@@ -286,11 +293,14 @@ impl Session {
                 lock_tracking: self.lock_tracking.clone(),
                 provocation: None,
                 workload,
+                suppressions: Vec::new(),
             },
             losses,
-            totals: totals(&snapshot, stuck.count()),
+            totals,
             findings,
             other_sites,
+            merged: None,
+            timeline: self.timeline.moments().to_vec(),
         })
     }
 

@@ -101,7 +101,7 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, baseline: &Base
                 aggregate.chain.called.clone(),
             ))
             .or_default();
-        calls::add(&mut context.counts, &aggregate.counts);
+        context.counts.add(&aggregate.counts);
         if let Some(references) = &aggregate.references {
             let sum = context.references.get_or_insert_default();
             sum.add(references);
@@ -164,7 +164,7 @@ fn judge(id: &str, group: Group, baseline: &Baseline) -> Site {
             if facts.is(Fact::NonFinal) && hazards.is_empty() {
                 return None;
             }
-            calls::add(&mut total, &gathered.counts);
+            total.add(&gathered.counts);
             stuck.extend(gathered.stuck);
             Some(Context {
                 severity: hazard::severity(&hazards),
@@ -180,6 +180,8 @@ fn judge(id: &str, group: Group, baseline: &Baseline) -> Site {
     Site {
         id: id.to_owned(),
         known: false,
+        suppressed: None,
+        seen_in: None,
         severity: contexts
             .iter()
             .map(|context| context.severity)
@@ -190,6 +192,7 @@ fn judge(id: &str, group: Group, baseline: &Baseline) -> Site {
         truncated: group.truncated,
         contexts,
         stuck,
+        stuck_left_out: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     probe::Snapshot,
-    report::model::{Losses, Report, Severity, Totals},
+    report::model::{Losses, Totals},
 };
 
 /// What could not be kept.
@@ -43,15 +43,4 @@ pub fn totals(snapshot: &Snapshot, stuck: usize) -> Totals {
             + recorded_non_final.max(totals.recorded_non_final_puts),
         benign_non_final_puts: totals.benign_non_final_puts,
     }
-}
-
-/// The worst severity among the findings of `report` that no baseline has; `None` if there are none.
-#[must_use]
-pub fn worst_unknown(report: &Report) -> Option<Severity> {
-    report
-        .findings
-        .iter()
-        .filter(|site| !site.known)
-        .map(|site| site.severity)
-        .max()
 }

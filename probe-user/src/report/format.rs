@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
+use super::html::{self, HtmlOptions};
 use super::model::Report;
 use super::text;
 
@@ -15,6 +16,8 @@ pub enum Format {
     Text,
     /// The report itself, indented
     Json,
+    /// A page for a browser, in one file
+    Html,
 }
 
 /// What to show, where a form leaves a choice.
@@ -24,6 +27,8 @@ pub struct Options {
     pub all: bool,
     /// With colours, for a terminal.
     pub colour: bool,
+    /// For the page for a browser.
+    pub html: HtmlOptions,
 }
 
 impl Format {
@@ -37,6 +42,7 @@ impl Format {
         match self {
             Self::Text => text::write(report, options, out),
             Self::Json => json(report, out),
+            Self::Html => html::write(report, &options.html, out),
         }
     }
 }

@@ -9,12 +9,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod locks;
+mod merged;
 mod provocation;
 mod references;
+mod sums;
+mod suppression;
+mod timeline;
 
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
+pub use merged::{Merged, ReportSource, SeenIn};
 pub use provocation::{Provocation, ProvocationMethod};
 pub use references::{CountBucket, Dentries, References};
+pub use suppression::{Suppression, SuppressionState};
+pub use timeline::Moment;
 
 /// The version of the report's form. It grows when a reader of the old form would misread
 /// the new one; added fields do not change it.
@@ -39,6 +46,12 @@ pub struct Report {
     pub findings: Vec<Site>,
     /// The sites that are no findings, in the same order.
     pub other_sites: Vec<Site>,
+    /// What the report was merged from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+    /// What happened when, in at most 240 parts; empty in merged reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Moment>,
 }
 
 /// The program that wrote a report.
@@ -51,8 +64,11 @@ pub struct Tool {
 }
 
 /// The kernel that was watched.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kernel {
+    /// The host's name, `uname -n`; absent in merged reports, which have all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// `uname -r`.
     pub release: String,
     /// `uname -v`.
@@ -96,11 +112,24 @@ pub struct Capture {
     /// The workload of `lastref run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// The entries of `--suppress`, and what came of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressions: Vec<Suppression>,
 }
 
 /// What is watched, and paid for.
 #[derive(
-    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
@@ -114,7 +143,17 @@ pub enum Level {
 
 /// How probes are attached.
 #[derive(
-    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Attach {
@@ -125,7 +164,7 @@ pub enum Attach {
 }
 
 /// The command that ran while the kernel was watched.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
 pub struct Workload {
     /// The command and its arguments.
     pub command: Vec<String>,
@@ -142,6 +181,18 @@ impl Attach {
         match self {
             Self::Kprobe => "kprobe",
             Self::Fentry => "fentry",
+        }
+    }
+}
+
+impl Level {
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evictions => "evictions",
+            Self::Final => "final",
+            Self::Latent => "latent",
         }
     }
 }
@@ -261,6 +312,13 @@ pub struct Site {
     /// True if the baseline has it, at least as bad: it does not make the run fail.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub known: bool,
+    /// Why `--suppress` excuses it, if it does so for all that makes it a finding: it does not
+    /// make the run fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
+    /// Where it was seen, in a merged report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_in: Option<SeenIn>,
     /// All its calls.
     pub counts: Counts,
     /// The chain, `iput`'s caller first.
@@ -274,10 +332,15 @@ pub struct Site {
     /// Calls still inside for longer than the threshold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<StuckCall>,
+    /// How many more there were; a merged report keeps the longest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stuck_left_out: u64,
 }
 
 /// One frame of a call chain.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Frame {
     /// The function's name as the kernel has it; absent if the address has no symbol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,7 +365,9 @@ pub struct Frame {
 }
 
 /// A place in the kernel's source.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Source {
     /// File, as the debug information names it.
     pub file: String,
@@ -311,7 +376,9 @@ pub struct Source {
 }
 
 /// A function inlined into a frame.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Inlined {
     /// Its name.
     pub function: String,
@@ -387,7 +454,9 @@ pub struct Context {
 }
 
 /// Facts by name; a fact that is in neither list is *no*.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct FactSheet {
     /// Facts that are true.
     pub yes: Vec<String>,
@@ -396,7 +465,7 @@ pub struct FactSheet {
 }
 
 /// A rule that matched.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hazard {
     /// The rule's id.
     pub rule: String,
@@ -416,10 +485,15 @@ pub struct Hazard {
     pub why: String,
     /// What to do about it.
     pub way_out: String,
+    /// Why `--suppress` excuses it, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
 }
 
 /// One call as an example.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct Example {
     /// The thread's name.
     pub comm: String,
@@ -447,7 +521,9 @@ pub struct Example {
 }
 
 /// An inode as an example.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct InodeExample {
     /// The filesystem's type.
     pub filesystem: String,
@@ -470,7 +546,9 @@ pub struct InodeExample {
 }
 
 /// A workqueue item.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct Work {
     /// The function that the worker runs.
     pub function: String,
@@ -481,7 +559,7 @@ pub struct Work {
 }
 
 /// A final put that was still inside when the report was made.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StuckCall {
     /// The thread's name.
     pub comm: String,

@@ -6,7 +6,7 @@ use probe_common::{Fact, Facts};
 
 use super::model::{
     Attach, Bucket, Capture, Context, CountBucket, Counts, Dentries, Example, FactSheet, Frame,
-    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, Provocation,
+    Hazard, Inlined, InodeExample, Kernel, Level, Lock, LockSource, Losses, Moment, Provocation,
     ProvocationMethod, References, Report, SCHEMA_VERSION, Severity, Site, Source, StuckCall, Tool,
     Totals, Work, Workload,
 };
@@ -22,6 +22,7 @@ pub(crate) fn empty() -> Report {
             version: "0.1.0".into(),
         },
         kernel: Kernel {
+            host: None,
             release: "7.3.4-amd64".into(),
             version: "#1 SMP PREEMPT_DYNAMIC".into(),
             machine: "x86_64".into(),
@@ -41,6 +42,7 @@ pub(crate) fn empty() -> Report {
             lock_tracking: None,
             provocation: None,
             workload: None,
+            suppressions: Vec::new(),
         },
         losses: Losses {
             probe_hits_missed: Some(0),
@@ -49,6 +51,8 @@ pub(crate) fn empty() -> Report {
         totals: Totals::default(),
         findings: Vec::new(),
         other_sites: Vec::new(),
+        merged: None,
+        timeline: Vec::new(),
     }
 }
 
@@ -94,6 +98,8 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
         frames: vec![frame("dput"), frame("do_unlinkat")],
         truncated: false,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity,
             hazards: Vec::<Hazard>::new(),
@@ -104,6 +110,7 @@ pub(crate) fn site(id: &str, severity: Severity) -> Site {
             references: None,
         }],
         stuck: Vec::new(),
+        stuck_left_out: 0,
     }
 }
 
@@ -224,6 +231,8 @@ fn deadlock() -> Site {
         frames,
         truncated: true,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity: Severity::Deadlock,
             hazards,
@@ -237,6 +246,7 @@ fn deadlock() -> Site {
             references: None,
         }],
         stuck,
+        stuck_left_out: 0,
     }
 }
 
@@ -275,6 +285,8 @@ fn latent() -> Site {
         frames,
         truncated: false,
         known: false,
+        suppressed: None,
+        seen_in: None,
         contexts: vec![Context {
             severity: Severity::Latent,
             hazards,
@@ -297,7 +309,34 @@ fn latent() -> Site {
             }),
         }],
         stuck: Vec::new(),
+        stuck_left_out: 0,
     }
+}
+
+/// The same put where something else than dentries holds the inode: nothing speaks against it, but
+/// that a final one would be unsafe.
+pub(crate) fn held_elsewhere() -> Site {
+    let mut site = latent();
+    let context = &mut site.contexts[0];
+    let mut facts = Facts::default();
+    for fact in [Fact::PreemptDisabled, Fact::NonFinal] {
+        facts.set(fact, true);
+    }
+    context.hazards = judge(&Call {
+        facts,
+        chain: &["cephlike_drop_cap".into(), "kthread".into()],
+        counts: &context.counts,
+        example: context.example.as_ref(),
+        stuck: &[],
+        final_puts_of_site: 0,
+        final_puts_in_baseline: 0,
+        outcome: Outcome::Seen,
+    });
+    context.facts.yes = ["preempt_disabled", "non_final"].map(String::from).to_vec();
+    context.severity = Severity::Benign;
+    context.references = None;
+    site.severity = Severity::Benign;
+    site
 }
 
 /// A report with everything in it.
@@ -340,6 +379,12 @@ pub(crate) fn report() -> Report {
         non_final_puts: 40,
         benign_non_final_puts: 30,
     };
+    report.timeline = vec![Moment {
+        at_ms: 30_000,
+        final_puts: 1000,
+        evictions: [(Severity::Deadlock, 2), (Severity::Benign, 68)].into(),
+        stuck: 1,
+    }];
     report.findings = findings;
     report.other_sites = other_sites;
     report

@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::format::Options;
-use super::model::{Level, LockSource, Report, Severity};
+use super::model::{Level, LockSource, Report, Severity, Site, Suppression, SuppressionState};
 use super::page::{Page, Style};
-use super::units::{count, duration_ms};
+use super::units::{count, duration_ms, sum};
 
 mod detail;
 mod finding;
-mod frames;
+pub(super) mod frames;
+mod merged;
 mod progress;
 
 pub use detail::detail;
+pub(super) use finding::{inode, locks};
 pub use frames::functions;
+pub(super) use frames::name as frame_name;
 pub use progress::sentence;
 
 /// How many other sites are shown without `--all`.
@@ -30,13 +33,16 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
     summary(&mut page, report);
     // A rule's explanation is given once; the findings after it refer to it.
     let mut explained = BTreeSet::new();
-    for (number, site) in report.findings.iter().enumerate() {
+    let shown = |site: &&Site| options.all || site.suppressed.is_none();
+    for (number, site) in report.findings.iter().filter(shown).enumerate() {
         page.gap();
         finding::write(&mut page, number + 1, site, &mut explained);
         page.flush(out)?;
     }
     page.gap();
     others(&mut page, report, options.all, out)?;
+    page.gap();
+    merged::write(&mut page, report);
     page.gap();
     losses(&mut page, report);
     page.gap();
@@ -59,6 +65,7 @@ impl Severity {
     }
 
     /// How much it should stand out.
+    #[must_use]
     pub const fn style(self) -> Style {
         match self {
             Self::Deadlock | Self::Unsafe => Style::Alarm,
@@ -92,6 +99,24 @@ fn summary(page: &mut Page, report: &Report) {
         }
     };
     page.paragraph(style, &result);
+    let suppressed = report
+        .findings
+        .iter()
+        .filter(|site| site.suppressed.is_some());
+    let suppressed = suppressed.count() as u64;
+    if suppressed > 0 {
+        page.paragraph(
+            Style::Plain,
+            &format!(
+                "Of these {} suppressed: --all shows what and why.",
+                if suppressed == 1 {
+                    "1 is".to_owned()
+                } else {
+                    format!("{suppressed} are")
+                }
+            ),
+        );
+    }
     if !report.capture.complete {
         page.paragraph(
             Style::Alarm,
@@ -159,8 +184,8 @@ fn sites_by_severity(report: &Report) -> String {
         .into_iter()
         .map(|severity| {
             let sites = || all().filter(|site| site.severity == severity);
-            let final_puts = sites().map(|site| site.counts.final_puts).sum();
-            let non_final: u64 = sites().map(|site| site.counts.non_final).sum();
+            let final_puts = sum(sites().map(|site| site.counts.final_puts));
+            let non_final = sum(sites().map(|site| site.counts.non_final));
             let others = if non_final > 0 {
                 format!(", {} not final", count(non_final, "put"))
             } else {
@@ -192,17 +217,26 @@ fn losses(page: &mut Page, report: &Report) {
 
 /// How it was watched.
 fn capture(page: &mut Page, report: &Report) {
-    let capture = &report.capture;
     page.paragraph(Style::Heading, "How it was watched");
+    for (label, text) in how_watched(report) {
+        page.field(label, &text);
+    }
+}
+
+/// How the kernel was watched, as labels and texts; a text may be empty.
+pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
+    let capture = &report.capture;
+    let mut fields = Vec::new();
+    let mut field = |label, text: String| fields.push((label, text));
     let level = match capture.level {
         Level::Evictions => "evictions: final puts that evict",
         Level::Final => "final: every final put, kept or evicted",
         Level::Latent => "latent: every final put, and others where a final one would be unsafe",
     };
-    page.field("level", level);
-    page.field(
+    field("level", level.to_owned());
+    field(
         "probes",
-        &format!("{}: {}", capture.attach.name(), capture.attach_reason),
+        format!("{}: {}", capture.attach.name(), capture.attach_reason),
     );
     let locks = match report.kernel.lock_source {
         LockSource::Lockdep => "lockdep: every held lock, by class",
@@ -213,38 +247,57 @@ fn capture(page: &mut Page, report: &Report) {
             "owner fields of i_rwsem, invalidate_lock and s_umount, held for write; no others"
         }
     };
-    page.field("locks from", locks);
+    field("locks from", locks.to_owned());
     if let Some(tracking) = &capture.lock_tracking {
         let number = tracking.functions.len() as u64;
-        page.field(
+        field(
             "followed",
-            &format!("{} that take or release locks", count(number, "function")),
+            format!("{} that take or release locks", count(number, "function")),
         );
         if let Some(agreement) = &tracking.lockdep {
-            page.field("vs lockdep", &agreement.sentence());
+            field("vs lockdep", agreement.sentence());
         }
     }
-    page.field("sources", &report.kernel.debug_information.join("; "));
+    field("sources", report.kernel.debug_information.join("; "));
     if report.losses.probe_hits_missed.is_none() {
-        page.field(
+        field(
             "unknown",
-            "how many probe hits were skipped: this kernel does not count them",
+            "how many probe hits were skipped: this kernel does not count them".to_owned(),
         );
     }
-    page.field("filesystems", &capture.filesystems.join(", "));
+    field("filesystems", capture.filesystems.join(", "));
     if let Some(provocation) = &capture.provocation {
-        page.field("provoked", &provocation.sentence());
+        field("provoked", provocation.sentence());
     }
     if let Some(workload) = &capture.workload {
-        page.field(
+        field(
             "workload",
-            &format!("`{}` {}", workload.command.join(" "), workload.end()),
+            format!("`{}` {}", workload.command.join(" "), workload.end()),
         );
     }
     for (fact, reason) in &report.kernel.unknown_facts {
-        page.field("unknown", &format!("{fact}: {reason}"));
+        field("unknown", format!("{fact}: {reason}"));
     }
-    page.field("kernel", &report.kernel.version);
+    for entry in &capture.suppressions {
+        field("suppress", suppression(entry));
+    }
+    field("kernel", report.kernel.version.clone());
+    fields
+}
+
+/// An entry of `--suppress` and what came of it.
+#[must_use]
+pub fn suppression(entry: &Suppression) -> String {
+    let state = match entry.state {
+        SuppressionState::Used => format!("excuses something at {}", count(entry.sites, "site")),
+        SuppressionState::Unused => "unused: nothing that it would excuse was found".to_owned(),
+        SuppressionState::OtherKernel => "is for other kernels".to_owned(),
+        SuppressionState::Expired => format!(
+            "expired after {}, and excuses nothing",
+            entry.expires.as_deref().unwrap_or_default()
+        ),
+    };
+    format!("{} ({}) {state}", entry.place, entry.reason)
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ pub fn duration_ms(milliseconds: u64) -> String {
     duration(milliseconds.saturating_mul(1_000_000))
 }
 
+/// The sum; one that would not fit is the largest number.
+#[must_use]
+pub fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
 /// A count and its noun: `1 eviction`, `3 evictions`, `2 dentries`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {

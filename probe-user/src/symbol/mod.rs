@@ -24,7 +24,7 @@ use crate::{
     report::model::Frame,
 };
 
-pub use self::site::{is_return_trampoline, site_id};
+pub use self::site::{is_return_trampoline, site_id, site_names};
 
 /// Turns return addresses into frames, each distinct address once.
 pub struct Symbolizer {

@@ -29,21 +29,30 @@ pub fn is_return_trampoline(function: &str) -> bool {
     RETURN_TRAMPOLINES.contains(&function)
 }
 
+/// What the id of a chain is made of: its functions, without the suffixes that compilers append,
+/// and their modules, empty for the kernel itself.
+pub fn site_names(frames: &[Frame]) -> impl Iterator<Item = (&str, &str)> {
+    frames
+        .iter()
+        .map(|frame| {
+            (
+                frame.function.as_deref().map_or(UNRESOLVED, plain_name),
+                frame.module.as_deref().unwrap_or_default(),
+            )
+        })
+        .filter(|(function, _)| !is_return_trampoline(function))
+}
+
 /// The id of the chain `frames`, `iput`'s caller first: the first 16 hexadecimal digits of the
-/// SHA-256 over the names of its functions, without the suffixes that compilers append, and of
-/// their modules. Addresses and offsets have no part in it.
+/// SHA-256 over its names, see [`site_names`]. Addresses and offsets have no part in it.
 #[must_use]
 pub fn site_id(frames: &[Frame]) -> String {
     let mut hash = Sha256::new();
-    for frame in frames {
-        let function = frame.function.as_deref().map_or(UNRESOLVED, plain_name);
-        if is_return_trampoline(function) {
-            continue;
-        }
+    for (function, module) in site_names(frames) {
         hash.update(function);
         // No name has these characters: two different chains cannot read the same.
         hash.update([0]);
-        hash.update(frame.module.as_deref().unwrap_or_default());
+        hash.update(module);
         hash.update(b"\n");
     }
     hash.finalize()

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the held locks were learned from, best first.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockSource {
     /// lockdep's `held_locks`: every lock, by class.
@@ -15,6 +17,18 @@ pub enum LockSource {
     Tracking,
     /// Owner fields of the locks that eviction meets, held for write.
     Owners,
+}
+
+impl LockSource {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lockdep => "lockdep",
+            Self::Tracking => "tracking",
+            Self::Owners => "owners",
+        }
+    }
 }
 
 /// How locks were followed. Those that were taken before the probes were attached, and those
@@ -46,7 +60,7 @@ impl LockAgreement {
     #[must_use]
     pub fn sentence(&self) -> String {
         let only = |source: &str, locks: &BTreeMap<String, u64>| {
-            let number: u64 = locks.values().sum();
+            let number = crate::report::units::sum(locks.values().copied());
             let names: Vec<&str> = locks.keys().map(String::as_str).collect();
             match number {
                 0 => format!("none only by {source}"),
@@ -64,7 +78,9 @@ impl LockAgreement {
 }
 
 /// A held lock.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct Lock {
     /// Its class, as lockdep names it. By tracking, the field that it is (`inode.i_rwsem`) or
     /// the variable (`trace_types_lock`); empty if neither is known.

@@ -7,7 +7,17 @@ use crate::report::units::duration_ms;
 
 /// How the dentries' references to inodes are made to vanish.
 #[derive(
-    Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum ProvocationMethod {
@@ -18,7 +28,7 @@ pub enum ProvocationMethod {
 }
 
 /// How final puts were provoked, with `--provoke`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Provocation {
     /// How.
     pub method: ProvocationMethod,
@@ -40,6 +50,17 @@ pub struct Provocation {
     /// Why there were no further passes, if they failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+impl ProvocationMethod {
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DropCaches => "drop-caches",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 impl Provocation {

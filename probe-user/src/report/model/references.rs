@@ -30,7 +30,9 @@ pub struct CountBucket {
 }
 
 /// The dentries of an inode that was put.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(
+    Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub struct Dentries {
     /// How many were looked at, 16 at most. Each holds one reference.
     pub aliases: u32,
@@ -44,23 +46,6 @@ pub struct Dentries {
 const LAST_BUCKET: u32 = 17;
 
 impl References {
-    /// Adds another aggregate's.
-    pub fn add(&mut self, other: &Self) {
-        for bucket in &other.i_count {
-            match self
-                .i_count
-                .binary_search_by_key(&bucket.at_least, |bucket| bucket.at_least)
-            {
-                Ok(at) => self.i_count[at].count += bucket.count,
-                Err(at) => self.i_count.insert(at, bucket.clone()),
-            }
-        }
-        self.unused_dentries += other.unused_dentries;
-        self.used_dentries += other.used_dentries;
-        self.others += other.others;
-        self.not_known += other.not_known;
-    }
-
     /// The distribution in words, as in "2 (5 puts), 17 or more (1 put)".
     #[must_use]
     pub fn i_counts(&self) -> String {

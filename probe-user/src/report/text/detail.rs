@@ -47,7 +47,8 @@ pub fn detail(site: &Site, width: usize) -> Vec<(Style, String)> {
         for (index, context) in site.contexts.iter().enumerate() {
             if index == 0 {
                 finding::details(page, context);
-                finding::hazards(page, &context.hazards, &mut explained);
+                let is_charged = site.suppressed.is_none();
+                finding::hazards(page, &context.hazards, is_charged, &mut explained);
             } else {
                 page.field("also", &finding::brief(context));
             }

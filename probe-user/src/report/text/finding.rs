@@ -7,7 +7,7 @@ use probe_common::Fact;
 use super::frames;
 use crate::report::model::{Context, Counts, Example, Hazard, Site, StuckCall};
 use crate::report::page::Page;
-use crate::report::units::{count, duration, duration_ms};
+use crate::report::units::{count, duration, duration_ms, sum};
 
 /// One site that is a finding.
 pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeSet<String>) {
@@ -16,7 +16,7 @@ pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeS
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
-            hazards(page, &context.hazards, explained);
+            hazards(page, &context.hazards, site.suppressed.is_none(), explained);
         } else {
             page.field("also", &brief(context));
         }
@@ -24,6 +24,10 @@ pub fn write(page: &mut Page, number: usize, site: &Site, explained: &mut BTreeS
     frames::chain(page, site);
     for call in &site.stuck {
         stuck(page, call);
+    }
+    if site.stuck_left_out > 0 {
+        let left_out = count(site.stuck_left_out, "call");
+        page.field("stuck", &format!("{left_out} more, for less long"));
     }
 }
 
@@ -45,6 +49,17 @@ pub fn summary(page: &mut Page, site: &Site) {
         ""
     };
     page.field("site", &format!("{}{known}", site.id));
+    page.field("suppressed", site.suppressed.as_deref().unwrap_or_default());
+    if let Some(seen_in) = &site.seen_in {
+        page.field(
+            "seen",
+            &format!(
+                "in {}, on {}",
+                count(seen_in.reports, "report"),
+                seen_in.kernels.join(", ")
+            ),
+        );
+    }
     page.field("counts", &counts(&site.counts));
     page.field("provoked", &provoked(site));
 }
@@ -85,7 +100,12 @@ pub fn details(page: &mut Page, context: &Context) {
 }
 
 /// The rules that matched: the worst in full, the milder ones in a line.
-pub fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<String>) {
+pub fn hazards(
+    page: &mut Page,
+    hazards: &[Hazard],
+    site_is_charged: bool,
+    explained: &mut BTreeSet<String>,
+) {
     let worst = hazards.first().map(|hazard| hazard.severity);
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
@@ -101,6 +121,13 @@ pub fn hazards(page: &mut Page, hazards: &[Hazard], explained: &mut BTreeSet<Str
             page.field("and", &format!("{severity}: {title} ({rule})"));
         }
         page.field("evidence", &evidence);
+        // Where all of the site is, it has been said above.
+        if site_is_charged {
+            page.field(
+                "suppressed",
+                hazard.suppressed.as_deref().unwrap_or_default(),
+            );
+        }
         page.field("waits for", hazard.waits_for.as_deref().unwrap_or_default());
         if explained.insert(rule.clone()) {
             page.field("why", &hazard.why);
@@ -164,12 +191,11 @@ fn counts(counts: &Counts) -> String {
 /// How many of a site's final puts `--provoke` made the last ones, if it did any.
 fn provoked(site: &Site) -> String {
     let name = Fact::Provoked.name();
-    let by_provocation: u64 = site
+    let provoked = site
         .contexts
         .iter()
-        .filter(|context| context.facts.yes.iter().any(|fact| fact == name))
-        .map(|context| context.counts.final_puts)
-        .sum();
+        .filter(|context| context.facts.yes.iter().any(|fact| fact == name));
+    let by_provocation = sum(provoked.map(|context| context.counts.final_puts));
     if by_provocation == 0 {
         return String::new();
     }
@@ -189,7 +215,7 @@ fn filesystem(example: &Example) -> String {
 }
 
 /// The inode of the example.
-fn inode(example: &Example) -> String {
+pub fn inode(example: &Example) -> String {
     let inode = &example.inode;
     let i_count = inode
         .i_count
@@ -215,7 +241,7 @@ fn inode(example: &Example) -> String {
 }
 
 /// The locks of the example.
-fn locks(example: &Example) -> String {
+pub fn locks(example: &Example) -> String {
     let mut locks: Vec<String> = example
         .held_locks
         .iter()

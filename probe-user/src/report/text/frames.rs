@@ -25,14 +25,24 @@ pub fn chain(page: &mut Page, site: &Site) {
             &format!("{function} (no frame: it ended in a jump)"),
         );
     }
-    for frame in &site.frames {
+    rest(page, &site.frames, site.truncated);
+}
+
+/// A chain of which no more is known than its frames.
+pub fn stack(page: &mut Page, frames: &[Frame], truncated: bool) {
+    page.field("stack", "iput(), called by");
+    rest(page, frames, truncated);
+}
+
+fn rest(page: &mut Page, frames: &[Frame], truncated: bool) {
+    for frame in frames {
         for inlined in &frame.inlined {
             let Inlined { function, source } = inlined;
             located(page, &format!("{function} (inlined)"), source.as_ref());
         }
         located(page, &name(frame), frame.source.as_ref());
     }
-    if site.truncated {
+    if truncated {
         page.verbatim(INDENT, "… the kernel's limit may have cut the stack short");
     }
 }

@@ -5,7 +5,12 @@ use crate::report::sample;
 
 fn text(report: &Report, all: bool, colour: bool) -> String {
     let mut bytes = Vec::new();
-    write(report, &Options { all, colour }, &mut bytes).unwrap();
+    let options = Options {
+        all,
+        colour,
+        ..Options::default()
+    };
+    write(report, &options, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

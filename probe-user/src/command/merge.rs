@@ -1,0 +1,133 @@
+//! `lastref merge`: many reports as one.
+
+mod inputs;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lastref::report::file::{self, ReportError};
+use lastref::report::format::{Format, Options};
+use lastref::report::merge::Merger;
+use rustix::fs::stat;
+
+use super::{FAILED, output};
+use inputs::{Inputs, Origin};
+
+/// Merge the reports of many hosts or runs into one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A file that cannot be read is told and left out; the others are merged all the same, the merged
+report says how many are missing, and the exit status is 2. In a directory, JSON files that are no
+reports are passed over.
+
+Examples:
+  lastref merge --output all.json host1.json host2.json
+  lastref merge --format text reports/
+  find /srv/reports -name '*.json' -print0 | lastref merge --files-from - --null --output all.json")]
+pub struct MergeArgs {
+    /// Reports, or directories with reports in them (*.json, at any depth)
+    #[arg(value_name = "REPORT", required_unless_present = "files_from")]
+    reports: Vec<PathBuf>,
+    /// A file with further names, one a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// The names in --files-from end with a null byte, as find -print0 writes them
+    #[arg(long, requires = "files_from")]
+    null: bool,
+    /// How to show the merged report
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Write it here instead of to standard output; created with mode 0600
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show every site, also those that are no findings
+    #[arg(long)]
+    all: bool,
+}
+
+impl MergeArgs {
+    /// Merges and shows.
+    ///
+    /// # Errors
+    ///
+    /// When no report can be read, or the merged one cannot be written.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut merger = Merger::default();
+        let mut unreadable: u64 = 0;
+        let mut passed_over: u64 = 0;
+        let mut files: u64 = 0;
+        let separator = if self.null { 0 } else { b'\n' };
+        let list = self.files_from.as_deref().map(|list| (list, separator));
+        for input in Inputs::new(&self.reports, list)? {
+            files += 1;
+            let read = input.and_then(|input| self.read(&input.path, input.origin));
+            match read {
+                Ok(Some(report)) => merger.add(report),
+                Ok(None) => passed_over += 1,
+                Err(error) => {
+                    output::tell(format_args!("{error:#}; it is left out"));
+                    merger.note_unreadable();
+                    unreadable += 1;
+                }
+            }
+        }
+        if passed_over > 0 {
+            output::tell(format_args!(
+                "{passed_over} of {files} files are no reports, or are what --output replaces: \
+                 passed over"
+            ));
+        }
+        if merger.reports() == 0 {
+            anyhow::bail!(
+                "none of {files} files is a report; name files that `lastref watch --output` wrote"
+            );
+        }
+        let report = merger.finish();
+        let options = Options {
+            all: self.all,
+            colour: self.output.is_none() && std::io::stdout().is_terminal(),
+            ..Options::default()
+        };
+        let content = |out: &mut dyn Write| self.format.write(&report, &options, out);
+        match &self.output {
+            Some(path) => file::write_with(path, content)?,
+            None => drop(output::stream(content)?),
+        }
+        Ok(if unreadable > 0 {
+            output::tell(format_args!("{unreadable} of {files} files were left out"));
+            ExitCode::from(FAILED)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+
+    /// The report in `path`; `None` if it is to be passed over.
+    fn read(
+        &self,
+        path: &Path,
+        origin: Origin,
+    ) -> anyhow::Result<Option<lastref::report::model::Report>> {
+        if let Some(output) = &self.output
+            && is_same_file(path, output)
+        {
+            if origin == Origin::Directory {
+                return Ok(None);
+            }
+            anyhow::bail!(
+                "{} is what --output replaces: merged again, it would count twice; name another \
+                 file",
+                path.display()
+            );
+        }
+        match file::read(path) {
+            Err(ReportError::Foreign { .. }) if origin == Origin::Directory => Ok(None),
+            report => Ok(Some(report?)),
+        }
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| stat(path).map(|stat| (stat.st_dev, stat.st_ino));
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
+}
