@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::HtmlOptions;
 use crate::hazard::Rule;
 use crate::report::model::{
-    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Moment, Report,
-    Severity, Site, Source, StuckCall, Tool, Totals, Work,
+    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment,
+    Report, Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
 use crate::report::text;
 
@@ -362,7 +362,7 @@ impl<'a> StuckRow<'a> {
             ino: call.ino.to_string(),
             stack: &call.stack,
             waits_for: call.waits_for.as_deref(),
-            own_lock: call.own_lock.as_ref().map(crate::report::model::Lock::describe),
+            own_lock: call.own_lock.as_ref().map(Lock::describe),
         }
     }
 }
