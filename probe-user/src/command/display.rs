@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lastref::report::{
-    changes::Changes,
-    model::{Report, Severity},
+    changes::{Changes, Wanted},
+    model::Report,
     text,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -166,8 +166,8 @@ impl Mailbox {
 }
 
 /// Tells what is new in sentences on standard error.
-pub fn sentences(mut mailbox: Mailbox, mildest: Severity) -> Outcome {
-    let mut changes = Changes::new(mildest);
+pub fn sentences(mut mailbox: Mailbox, wanted: Wanted) -> Outcome {
+    let mut changes = Changes::new(wanted);
     while let Some(update) = mailbox.wait() {
         // The last report is shown in full anyway.
         if update.last {
@@ -193,8 +193,8 @@ pub fn sentences(mut mailbox: Mailbox, mildest: Severity) -> Outcome {
 ///
 /// # Errors
 /// If standard output cannot be written.
-pub fn lines(mut mailbox: Mailbox, mildest: Severity, at_broken_pipe: Outcome) -> Result<Outcome> {
-    let mut changes = Changes::new(mildest);
+pub fn lines(mut mailbox: Mailbox, wanted: Wanted, at_broken_pipe: Outcome) -> Result<Outcome> {
+    let mut changes = Changes::new(wanted);
     while let Some(Update { report, last }) = mailbox.wait() {
         if is_reader_gone() {
             return Ok(at_broken_pipe);

@@ -1,8 +1,6 @@
 //! What `watch` and `run` share: the options, the loop, the end.
 
-use std::{
-    ffi::OsString, fs, io::ErrorKind, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
-};
+use std::{ffi::OsString, fs, io::ErrorKind, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
@@ -23,7 +21,7 @@ use super::{
     CANNOT_WATCH, FAILED,
     display::Display,
     output,
-    outputs::{Judgement, OutputArgs, Outputs},
+    outputs::{OutputArgs, Outputs},
     provoke::{Plan, Provoker},
     stop::Stop,
     suppress,
@@ -191,11 +189,7 @@ async fn observe(
 
     // The kernel half's log goes to standard error at any time, over what is on the screen.
     let stage = if args.debug_ebpf { Stage::Lines } else { stage };
-    let judgement = Judgement {
-        suppressions: suppressions.as_ref(),
-        fail_on: args.fail_on,
-    };
-    let mut outputs = Outputs::start(&args.outputs, judgement, stage, workload.is_some())?;
+    let mut outputs = Outputs::start(&args.outputs, suppressions, stage, workload.is_some())?;
     outputs.interim(&mut session, provoker.as_ref());
 
     let end = args
@@ -239,10 +233,7 @@ async fn observe(
     if let Some(provoker) = &provoker {
         provoker.note(&mut report);
     }
-    suppress::apply(suppressions.as_ref(), &mut report);
-    let report = Arc::new(report);
-    let written = outputs.finish(&report)?;
-    suppress::tell_idle(&report);
+    let (report, written) = outputs.finish(report, args.fail_on)?;
     if let Err(error) = written {
         output::tell(format_args!(
             "{error:#}; the report is on standard output only"

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use lastref::{
     observe::Session,
     report::{
+        changes::Wanted,
         file::{self, Readers},
         format::{Format, Options},
         model::{Report, Severity},
@@ -91,19 +92,10 @@ impl ValueEnum for Shown {
     }
 }
 
-/// What of a report counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Judgement<'a> {
-    /// What is excused.
-    pub suppressions: Option<&'a Suppressions>,
-    /// How bad a finding must be for the run to fail.
-    pub fail_on: Severity,
-}
-
 /// Everything that is written and shown.
 pub struct Outputs<'a> {
     args: &'a OutputArgs,
-    judgement: Judgement<'a>,
+    suppressions: Option<Suppressions>,
     metrics: Metrics,
     display: Option<Display>,
 }
@@ -115,7 +107,7 @@ impl<'a> Outputs<'a> {
     /// If there can be no thread for the display.
     pub fn start(
         args: &'a OutputArgs,
-        judgement: Judgement<'a>,
+        suppressions: Option<Suppressions>,
         stage: Stage,
         has_workload: bool,
     ) -> Result<Self> {
@@ -132,7 +124,7 @@ impl<'a> Outputs<'a> {
         }
         Ok(Self {
             args,
-            judgement,
+            suppressions,
             metrics: Metrics::default(),
             display: args.display(stage, has_workload)?,
         })
@@ -151,7 +143,7 @@ impl<'a> Outputs<'a> {
             if let Some(provoker) = provoker {
                 provoker.note(&mut report);
             }
-            suppress::apply(self.judgement.suppressions, &mut report);
+            suppress::apply(self.suppressions.as_ref(), &mut report);
             let report = Arc::new(report);
             if let Some(display) = &self.display {
                 display.show(&report, false);
@@ -163,23 +155,30 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes and shows the whole report. The inner result is that of writing files, which the
-    /// report has been shown in spite of.
+    /// Writes and shows the whole report, and returns it as it was shown. The inner result is that of
+    /// writing files, which the report has been shown in spite of.
     ///
     /// # Errors
     /// If it cannot be shown.
-    pub fn finish(&mut self, report: &Arc<Report>) -> Result<Result<()>> {
-        let written = self.write(report, false);
+    pub fn finish(
+        &mut self,
+        mut report: Report,
+        fail_on: Severity,
+    ) -> Result<(Arc<Report>, Result<()>)> {
+        suppress::apply(self.suppressions.as_ref(), &mut report);
+        let report = Arc::new(report);
+        let written = self.write(&report, false);
         if let Some(display) = self.display.take() {
-            display.show(report, true);
+            display.show(&report, true);
             // Which waits until all is shown.
             drop(display);
         }
         // Should it have been left behind.
         live::restore();
         output::release();
-        self.args.show(report, self.judgement.fail_on)?;
-        Ok(written)
+        self.args.show(&report, fail_on)?;
+        suppress::tell_idle(&report);
+        Ok((report, written))
     }
 
     fn write(&mut self, report: &Report, up: bool) -> Result<()> {
@@ -217,17 +216,16 @@ impl OutputArgs {
         }
     }
 
-    /// The mildest severity that is shown.
-    fn mildest(&self) -> Severity {
-        if self.all {
-            Severity::Benign
-        } else {
-            self.min_severity
+    /// Which sites are shown meanwhile.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            mildest: self.min_severity,
+            all: self.all,
         }
     }
 
     fn display(&self, stage: Stage, has_workload: bool) -> Result<Option<Display>> {
-        let mildest = self.mildest();
+        let wanted = self.wanted();
         let display = match self.shown() {
             Shown::Lines => {
                 let at_broken_pipe = if has_workload {
@@ -236,22 +234,18 @@ impl OutputArgs {
                     Outcome::Stop
                 };
                 Display::start(Duration::MAX, move |mailbox| {
-                    display::lines(mailbox, mildest, at_broken_pipe)
+                    display::lines(mailbox, wanted, at_broken_pipe)
                 })?
             }
             Shown::Report(Format::Text) if stage == Stage::Screen && live::is_usable() => {
                 let options = live::Options {
-                    wanted: live::Wanted {
-                        mildest: self.min_severity,
-                        all: self.all,
-                        filter: String::new(),
-                    },
+                    wanted,
                     output: self.output.clone(),
                 };
                 Display::start(live::PATIENCE, move |mailbox| live::run(mailbox, &options))?
             }
             Shown::Report(Format::Text) => Display::start(Duration::MAX, move |mailbox| {
-                Ok(display::sentences(mailbox, mildest))
+                Ok(display::sentences(mailbox, wanted))
             })?,
             Shown::Report(_) => return Ok(None),
         };

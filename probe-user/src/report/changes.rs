@@ -10,11 +10,28 @@ use super::{
     model::{Losses, Report, Severity, Site},
 };
 
+/// Which sites are told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The mildest severity, unless all are.
+    pub mildest: Severity,
+    /// Every site, also those that are no findings, or that `--suppress` excuses.
+    pub all: bool,
+}
+
+impl Wanted {
+    /// Whether `site` is one of them.
+    #[must_use]
+    pub fn has(self, site: &Site) -> bool {
+        self.all || site.severity >= self.mildest && site.suppressed.is_none()
+    }
+}
+
 /// What has been told so far. Reports are given to it in their order; some may be left out, and
 /// what they had is then told with the next one.
 #[derive(Debug)]
 pub struct Changes {
-    mildest: Severity,
+    wanted: Wanted,
     begun: bool,
     sites: HashMap<String, Told>,
     stuck: BTreeMap<StuckId, StuckLine>,
@@ -35,11 +52,11 @@ struct Told {
 type StuckId = (String, u32, String, u64);
 
 impl Changes {
-    /// Of the sites that are at least as bad as `mildest`.
+    /// Of the sites that are wanted.
     #[must_use]
-    pub fn new(mildest: Severity) -> Self {
+    pub fn new(wanted: Wanted) -> Self {
         Self {
-            mildest,
+            wanted,
             begun: false,
             sites: HashMap::new(),
             stuck: BTreeMap::new(),
@@ -55,7 +72,7 @@ impl Changes {
         }
         let at_ms = report.capture.duration_ms;
         for site in report.findings.iter().chain(&report.other_sites) {
-            if site.severity >= self.mildest {
+            if self.wanted.has(site) {
                 lines.extend(self.site(at_ms, site));
             }
         }
@@ -191,6 +208,11 @@ mod tests {
     use super::*;
     use crate::report::{jsonl, sample};
 
+    fn from(mildest: Severity) -> Changes {
+        let all = mildest == Severity::Benign;
+        Changes::new(Wanted { mildest, all })
+    }
+
     /// What kinds of lines there are, in short.
     fn kinds(lines: &[Line]) -> Vec<String> {
         lines
@@ -208,7 +230,7 @@ mod tests {
 
     #[test]
     fn all_is_told_once() {
-        let mut changes = Changes::new(Severity::Latent);
+        let mut changes = from(Severity::Latent);
         let report = sample::report();
         let first = changes.since(&report, false);
         assert_eq!(
@@ -228,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_changes_is_told_again() {
-        let mut changes = Changes::new(Severity::Risky);
+        let mut changes = from(Severity::Risky);
         let mut report = sample::report();
         changes.since(&report, false);
         report.findings[0].counts.final_puts += 1;
@@ -258,13 +280,17 @@ mod tests {
         report.findings[1].severity = Severity::Risky;
         let lines = changes.since(&report, false);
         assert_eq!(kinds(&lines), ["Contexts 00000000000000aa"]);
+
+        report.findings[1].counts.final_puts += 1;
+        report.findings[1].suppressed = Some("known for long".to_owned());
+        assert!(changes.since(&report, false).is_empty());
     }
 
     #[test]
     fn every_line_is_valid_and_read_again() {
         let schema = serde_json::to_value(jsonl::schema()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let mut changes = Changes::new(Severity::Benign);
+        let mut changes = from(Severity::Benign);
         let mut text = Vec::new();
         let mut report = sample::report();
         let mut lines = changes.since(&report, false);

@@ -13,6 +13,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    gate,
     losses::INTERIM,
     model::{Level, Report, Severity, Site},
     order::FINDING,
@@ -221,12 +222,13 @@ fn findings(page: &mut Exposition, report: &Report) {
         numbers.insert((severity, false), 0);
     }
     for site in &report.findings {
-        *numbers.entry((site.severity, site.known)).or_default() += 1;
+        let is_known = gate::charge(site).is_none();
+        *numbers.entry((site.severity, is_known)).or_default() += 1;
     }
     page.family(
         "lastref_findings",
         Kind::Gauge,
-        "Sites that are findings, by severity and by whether the baseline has them.",
+        "Sites that are findings, by severity and by whether a baseline knows or a suppression excuses them.",
     );
     for ((severity, known), number) in numbers.iter().rev() {
         let known = if *known { "true" } else { "false" };

@@ -16,8 +16,8 @@ mod progress;
 
 pub use detail::detail;
 pub use frames::functions;
-pub use progress::sentence;
 pub(super) use merged::made_from;
+pub use progress::sentence;
 
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;

@@ -19,11 +19,10 @@ mod tests;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
-use lastref::report::file;
+use lastref::report::{changes::Wanted, file};
 use ratatui::crossterm::event::{self, Event};
 
 pub use screen::{is_usable, restore};
-pub use state::Wanted;
 
 use self::{job::JobControl, keys::Action, screen::Screen, state::State, view::Theme};
 use super::{
@@ -61,7 +60,7 @@ pub fn run(mailbox: Mailbox, options: &Options) -> Result<Outcome> {
 fn show(mut mailbox: Mailbox, options: &Options) -> Result<Outcome> {
     let job = JobControl::listen(mailbox.runtime())?;
     let mut screen = Screen::enter()?;
-    let mut state = State::new(options.wanted.clone());
+    let mut state = State::new(options.wanted);
     let theme = Theme::new(output::colour());
     let mut is_stale = true;
     loop {

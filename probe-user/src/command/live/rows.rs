@@ -2,7 +2,10 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use lastref::report::model::{Report, Severity, Site};
+use lastref::report::{
+    changes::Wanted,
+    model::{Report, Site},
+};
 
 use super::rates::Rates;
 
@@ -59,40 +62,24 @@ impl Sort {
     }
 }
 
-/// What a site must be to be listed.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The mildest severity that is listed, unless all are.
-    pub mildest: Severity,
-    /// Whether every site is listed.
-    pub all: bool,
-    /// What a site must have somewhere; empty for anything. Case does not matter.
-    pub filter: String,
-}
-
-impl Wanted {
-    fn has(&self, site: &Site) -> bool {
-        (self.all || site.severity >= self.mildest) && self.matches(site)
-    }
-
-    fn matches(&self, site: &Site) -> bool {
-        let wanted = self.filter.to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&wanted);
-        let has_any = |texts: &[Option<&str>]| texts.iter().flatten().copied().any(has);
-        wanted.is_empty()
-            || has_any(&[Some(&site.id), Some(site.severity.name())])
-            || site
-                .frames
-                .iter()
-                .any(|frame| has_any(&[frame.function.as_deref(), frame.module.as_deref()]))
-            || site.contexts.iter().any(|context| {
-                let filesystem = context.example.as_ref();
-                let filesystem = filesystem.map(|example| example.inode.filesystem.as_str());
-                has_any(&[filesystem])
-                    || context.hazards.iter().any(|hazard| has(&hazard.rule))
-                    || context.facts.yes.iter().any(|fact| has(fact))
-            })
-    }
+/// Whether `site` has `filter` somewhere; every site has nothing. Case does not matter.
+fn matches(site: &Site, filter: &str) -> bool {
+    let wanted = filter.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&wanted);
+    let has_any = |texts: &[Option<&str>]| texts.iter().flatten().copied().any(has);
+    wanted.is_empty()
+        || has_any(&[Some(&site.id), Some(site.severity.name())])
+        || site
+            .frames
+            .iter()
+            .any(|frame| has_any(&[frame.function.as_deref(), frame.module.as_deref()]))
+        || site.contexts.iter().any(|context| {
+            let filesystem = context.example.as_ref();
+            let filesystem = filesystem.map(|example| example.inode.filesystem.as_str());
+            has_any(&[filesystem])
+                || context.hazards.iter().any(|hazard| has(&hazard.rule))
+                || context.facts.yes.iter().any(|fact| has(fact))
+        })
 }
 
 /// A site of `report` by its index: findings first, then the others.
@@ -105,11 +92,17 @@ pub fn site(report: &Report, index: usize) -> Option<&Site> {
 }
 
 /// The indices of the sites to list, in their order.
-pub fn list(report: &Report, rates: &Rates, sort: Sort, wanted: &Wanted) -> Vec<usize> {
+pub fn list(
+    report: &Report,
+    rates: &Rates,
+    sort: Sort,
+    wanted: Wanted,
+    filter: &str,
+) -> Vec<usize> {
     let sites = report.findings.iter().chain(&report.other_sites);
     let mut listed: Vec<(usize, &Site)> = sites
         .enumerate()
-        .filter(|(_, site)| wanted.has(site))
+        .filter(|(_, site)| wanted.has(site) && matches(site, filter))
         .collect();
     listed.sort_by(|(_, a), (_, b)| sort.compare(rates, a, b));
     listed.into_iter().map(|(index, _)| index).collect()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lastref::report::{
+    changes::Wanted,
     model::{Report, Site, StuckCall},
     page::Style,
     text,
@@ -18,8 +19,6 @@ use super::{
     rates::Rates,
     rows::{self, Sort},
 };
-
-pub use super::rows::Wanted;
 
 /// A place in a list that may be longer than its pane.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +48,8 @@ pub struct State {
     pub rates: Rates,
     pub sort: Sort,
     pub wanted: Wanted,
+    /// What a listed site must have somewhere.
+    pub filter: String,
     pub is_paused: bool,
     pub is_help: bool,
     /// Whether keys write the filter.
@@ -82,6 +83,7 @@ impl State {
             rates: Rates::default(),
             sort: Sort::default(),
             wanted,
+            filter: String::new(),
             is_paused: false,
             is_help: false,
             is_editing: false,
@@ -146,7 +148,7 @@ impl State {
         let Some(report) = self.report.clone() else {
             return;
         };
-        self.rows = rows::list(&report, &self.rates, self.sort, &self.wanted);
+        self.rows = rows::list(&report, &self.rates, self.sort, self.wanted, &self.filter);
         let sites = report.findings.iter().chain(&report.other_sites);
         self.stuck_calls = sites
             .enumerate()
@@ -288,11 +290,11 @@ impl State {
 
     fn edit(&mut self, code: KeyCode) {
         match code {
-            KeyCode::Char(letter) => self.wanted.filter.push(letter),
-            KeyCode::Backspace => drop(self.wanted.filter.pop()),
+            KeyCode::Char(letter) => self.filter.push(letter),
+            KeyCode::Backspace => drop(self.filter.pop()),
             KeyCode::Enter => self.is_editing = false,
             KeyCode::Esc => {
-                self.wanted.filter.clear();
+                self.filter.clear();
                 self.is_editing = false;
             }
             _ => return,
@@ -305,7 +307,7 @@ impl State {
         if self.is_help {
             self.is_help = false;
         } else if self.focus == Pane::Sites {
-            self.wanted.filter.clear();
+            self.filter.clear();
             self.list();
         } else {
             self.focus = Pane::Sites;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lastref::report::model::{Report, Severity};
+use lastref::report::{
+    changes::Wanted,
+    model::{Report, Severity},
+};
 use ratatui::{
     buffer::Buffer,
     crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
@@ -16,7 +19,7 @@ use ratatui::{
 use super::{
     keys::{Action, BINDINGS},
     layout::Pane,
-    state::{State, Wanted},
+    state::State,
     view::{self, Theme},
 };
 
@@ -61,7 +64,6 @@ fn state(report: Report) -> State {
     let mut state = State::new(Wanted {
         mildest: Severity::Latent,
         all: false,
-        filter: String::new(),
     });
     state.update(Arc::new(report));
     state
@@ -123,7 +125,6 @@ fn before_the_first_report() {
     let mut state = State::new(Wanted {
         mildest: Severity::Latent,
         all: false,
-        filter: String::new(),
     });
     let text = draw(&mut state, 60, 10);
     assert!(text.contains("reading what the kernel"), "{text}");

@@ -164,7 +164,7 @@ fn sites(state: &State, theme: Theme, buffer: &mut Buffer) {
     } else {
         "Findings"
     };
-    let filter = match state.wanted.filter.as_str() {
+    let filter = match state.filter.as_str() {
         "" => String::new(),
         filter => format!(" with \"{filter}\""),
     };
@@ -176,7 +176,7 @@ fn sites(state: &State, theme: Theme, buffer: &mut Buffer) {
     let mut lines = titled(theme, pane, &title, has_keys, buffer);
     let width = usize::from(pane.width);
     if state.rows.is_empty() {
-        let hint = match (state.report(), state.wanted.filter.as_str()) {
+        let hint = match (state.report(), state.filter.as_str()) {
             (None, _) => "reading what the kernel has counted …",
             (Some(_), "") => "none so far",
             (Some(_), _) => "none with this text; Esc lists all",
@@ -231,7 +231,7 @@ fn footer(state: &State, theme: Theme, buffer: &mut Buffer) {
     let width = usize::from(line.width);
     let (text, emphasis) = if state.is_editing {
         let keys = "(Enter keeps, Esc clears)";
-        let text = format!("filter: {}▏ {keys}", state.wanted.filter);
+        let text = format!("filter: {}▏ {keys}", state.filter);
         (text, Emphasis::Heading)
     } else if let Some(notice) = &state.notice {
         (notice.clone(), Emphasis::Warning)

@@ -69,7 +69,7 @@ fn located(page: &mut Page, text: &str, source: Option<&Source>) {
 }
 
 /// A frame as the kernel prints it, `func+0x1f/0x90 [module]`, and its address if wanted.
-fn name(frame: &Frame, addresses: bool) -> String {
+pub fn name(frame: &Frame, addresses: bool) -> String {
     let address = frame.address.iter().filter(|_| addresses);
     let address = address.map(|address| format!(" ({address})"));
     let module = frame.module.iter().map(|module| format!(" [{module}]"));

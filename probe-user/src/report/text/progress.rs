@@ -68,11 +68,18 @@ pub fn sentence(line: &Line) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{changes::Changes, model::Severity, sample};
+    use crate::report::{
+        changes::{Changes, Wanted},
+        model::Severity,
+        sample,
+    };
 
     #[test]
     fn news_are_told_in_a_line_each() {
-        let mut changes = Changes::new(Severity::Risky);
+        let mut changes = Changes::new(Wanted {
+            mildest: Severity::Risky,
+            all: false,
+        });
         let mut report = sample::report();
         let mut lines = changes.since(&report, false);
         report.capture.duration_ms += 2_000;
