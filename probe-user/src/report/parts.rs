@@ -236,6 +236,7 @@ fn filesystem(example: &Example) -> String {
 }
 
 /// The inode of the example.
+#[must_use]
 pub fn inode(example: &Example) -> String {
     let inode = &example.inode;
     let i_count = inode
@@ -262,6 +263,7 @@ pub fn inode(example: &Example) -> String {
 }
 
 /// The locks of the example.
+#[must_use]
 pub fn locks(example: &Example) -> String {
     let mut locks: Vec<String> = example
         .held_locks

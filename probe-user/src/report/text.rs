@@ -62,6 +62,7 @@ impl Severity {
     }
 
     /// How much it should stand out.
+    #[must_use]
     pub const fn style(self) -> Style {
         match self {
             Self::Deadlock | Self::Unsafe => Style::Alarm,
