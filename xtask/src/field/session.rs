@@ -57,7 +57,8 @@ impl Session {
         match self.provoke {
             None => &["--level", "latent"],
             Some(Provoke::DropCaches) => &["--provoke=drop-caches"],
-            Some(Provoke::Memory) => &["--provoke=memory"],
+            // A pass takes a second, and the work not many: with the usual duty there are too few.
+            Some(Provoke::Memory) => &["--provoke=memory", "--provoke-duty", "50"],
         }
     }
 }
