@@ -146,16 +146,16 @@ impl Mailbox {
     /// Looks without waiting.
     pub fn look(&mut self) -> Mail {
         let current = self.updates.borrow_and_update();
-        match (current.has_changed(), &*current) {
-            (true, Some(update)) => Mail::New(update.clone()),
-            _ => {
-                drop(current);
-                if self.updates.has_changed().is_err() {
-                    Mail::Closed
-                } else {
-                    Mail::Nothing
-                }
-            }
+        if current.has_changed()
+            && let Some(update) = &*current
+        {
+            return Mail::New(update.clone());
+        }
+        drop(current);
+        if self.updates.has_changed().is_err() {
+            Mail::Closed
+        } else {
+            Mail::Nothing
         }
     }
 
@@ -200,12 +200,11 @@ pub fn lines(mut mailbox: Mailbox, wanted: Wanted, at_broken_pipe: Outcome) -> R
             return Ok(at_broken_pipe);
         }
         for line in changes.since(&report, last) {
-            match line.write(&mut io::stdout()) {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(at_broken_pipe),
-                written => {
-                    written.context("cannot write to standard output; check where it goes")?
-                }
+            let written = line.write(&mut io::stdout());
+            if matches!(&written, Err(error) if error.kind() == ErrorKind::BrokenPipe) {
+                return Ok(at_broken_pipe);
             }
+            written.context("cannot write to standard output; check where it goes")?;
         }
     }
     Ok(Outcome::Over)

@@ -1,6 +1,13 @@
 //! What `watch` and `run` share: the options, the loop, the end.
 
-use std::{ffi::OsString, fs, io::ErrorKind, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
@@ -141,12 +148,7 @@ async fn observe(
     let mut stop = Stop::listen()?;
     if let Some(path) = &args.ready_file {
         // One that an earlier run left would tell too early.
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
-        }
+        remove(path)?;
     }
     let suppressions = suppress::read(args.suppress.as_deref())?;
     let plan = workload.and_then(|workload| workload.provocation);
@@ -244,6 +246,16 @@ async fn observe(
     drop(session);
     drop(provoker);
     Ok(verdict(args, workload, &report))
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn until(end: Option<Instant>) {

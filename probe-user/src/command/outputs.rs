@@ -43,7 +43,7 @@ pub struct OutputArgs {
     /// Write the report here as JSON, anew at each interval; created with mode 0600
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Keep this file in the Prometheus text format, for node_exporter's textfile collector:
+    /// Keep this file in the Prometheus text format, for the textfile collector of Prometheus' node exporter:
     /// replaced at each interval, readable by everyone (mode 0644)
     #[arg(long, value_name = "FILE")]
     prometheus: Option<PathBuf>,

@@ -46,14 +46,14 @@ fn note(runtime: &Handle, kind: Signal) -> Result<Arc<AtomicBool>> {
     let _context = runtime.enter();
     let mut signals =
         signal(SignalKind::from_raw(kind.as_raw())).context("cannot catch signals")?;
-    let noted = Arc::new(AtomicBool::new(false));
-    let notes = Arc::clone(&noted);
+    let has_come = Arc::new(AtomicBool::new(false));
+    let shared = Arc::clone(&has_come);
     runtime.spawn(async move {
         while signals.recv().await.is_some() {
-            notes.store(true, Ordering::Relaxed);
+            shared.store(true, Ordering::Relaxed);
         }
     });
-    Ok(noted)
+    Ok(has_come)
 }
 
 /// Stops this process, if there is a shell that could have it go on: the kernel does not stop by

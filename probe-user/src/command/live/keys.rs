@@ -53,6 +53,7 @@ pub enum Action {
 }
 
 /// A line of the table.
+#[derive(Clone, Copy)]
 pub struct Binding {
     /// Keys without Ctrl.
     plain: &'static [KeyCode],

@@ -51,13 +51,11 @@ impl Rates {
         self.at_ms = report.capture.duration_ms;
         let seconds = std::time::Duration::from_millis(milliseconds).as_secs_f64();
         for site in report.findings.iter().chain(&report.other_sites) {
-            match self.sites.get_mut(&site.id) {
-                Some(rate) => rate.update(site.counts.puts(), seconds),
-                None => {
-                    let mut rate = Rate::default();
-                    rate.update(site.counts.puts(), seconds);
-                    self.sites.insert(site.id.clone(), rate);
-                }
+            if !self.sites.contains_key(&site.id) {
+                self.sites.insert(site.id.clone(), Rate::default());
+            }
+            if let Some(rate) = self.sites.get_mut(&site.id) {
+                rate.update(site.counts.puts(), seconds);
             }
         }
         self.final_puts.update(report.totals.final_puts, seconds);

@@ -41,6 +41,7 @@ impl Cursor {
 
 /// Everything that the view is made of.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct State {
     /// What is shown, which lags behind when the display is held.
     report: Option<Arc<Report>>,

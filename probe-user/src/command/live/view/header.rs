@@ -1,7 +1,7 @@
 //! The lines at the top: what is watched, what came of it, and what was lost.
 
 use lastref::report::{
-    losses::INTERIM,
+    losses::{INTERIM, Loss},
     model::{Report, Severity},
     page::Style,
     units::{count, duration_ms},
@@ -79,7 +79,7 @@ fn lost(report: &Report) -> (Style, String) {
         .filter(|loss| loss.number > 0)
         .collect();
     lost.sort_by_key(|loss| !loss.is_gap);
-    let sentences: Vec<String> = lost.iter().map(|loss| loss.sentence()).collect();
+    let sentences: Vec<String> = lost.iter().map(Loss::sentence).collect();
     let gaps = report.losses.gaps();
     // Other reasons than losses.
     let reasons: Vec<&str> = report
