@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, bench, field, lab, setup};
+use crate::{agent, field, lab, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -245,21 +245,7 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
     let witness =
         with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
     let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
-    fields
-        .chain(bench(with(&bench::KERNELS)))
-        .chain(labs)
-        .chain(witness)
-        .collect()
-}
-
-/// One job for all kernels, whose costs are in one table.
-fn bench<'a>(kernels: impl Iterator<Item = &'a str>) -> Option<Job> {
-    let mut arguments = vec!["bench".to_string()];
-    arguments.extend(kernels.flat_map(|kernel| ["--kernel".to_string(), kernel.to_string()]));
-    (arguments.len() > 1).then(|| Job {
-        name: "bench".to_string(),
-        arguments,
-    })
+    fields.chain(labs).chain(witness).collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.
