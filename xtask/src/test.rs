@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, bench, dist, field, forms, lab, promtool, recipes, setup};
+use crate::{agent, dist, field, forms, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -263,22 +263,7 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
         with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
     let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
     let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
-    fields
-        .chain(bench(with(&bench::KERNELS)))
-        .chain(labs)
-        .chain(witness)
-        .chain(recipes)
-        .collect()
-}
-
-/// One job for all kernels, whose costs are in one table.
-fn bench<'a>(kernels: impl Iterator<Item = &'a str>) -> Option<Job> {
-    let mut arguments = vec!["bench".to_string()];
-    arguments.extend(kernels.flat_map(|kernel| ["--kernel".to_string(), kernel.to_string()]));
-    (arguments.len() > 1).then(|| Job {
-        name: "bench".to_string(),
-        arguments,
-    })
+    fields.chain(labs).chain(witness).chain(recipes).collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.
