@@ -1,87 +1,71 @@
-//! Building `lastref` itself, and the static binary to hand out.
+//! Building `lastref` itself: the binary that is handed out is the one that is tested.
 
-use std::fs;
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::progress::{output_of, run_logged, step};
 
 /// The agent's package; its binary is `lastref`.
-const PACKAGE: &str = "probe-user";
+pub const PACKAGE: &str = "probe-user";
 const BINARY: &str = "lastref";
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What the static binary is built for.
+pub const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the release binary and returns where it is.
+/// Builds the release binary, static and without symbols; returns where it is.
+///
+/// It is linked with the GNU C Library: of what needs its shared parts at run time (name services,
+/// character sets) the agent uses nothing.
 pub fn build(context: &Context) -> Result<PathBuf> {
     step("build lastref", || {
         run_logged(
             "build lastref",
-            &mut cargo_build(context),
+            context
+                .command("cargo")
+                .args(["build", "--locked", "--release"])
+                .args(["--package", PACKAGE, "--bin", BINARY])
+                .args(["--target", STATIC_TARGET])
+                .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+                .env_remove("RUSTFLAGS")
+                .env("CARGO_ENCODED_RUSTFLAGS", flags(context)?),
             &context.cache.join("logs/lastref.log"),
         )?;
-        let binary = context.target().join("release").join(BINARY);
-        ensure!(binary.is_file(), "the build left no {}", binary.display());
-        Ok(binary)
-    })
-}
-
-/// `cargo xtask dist`: a static binary in `target/dist`.
-pub fn dist(context: &Context) -> Result<u8> {
-    let target = step("build static lastref", || {
-        run_logged(
-            "build static lastref",
-            cargo_build(context)
-                .args(["--target", STATIC_TARGET])
-                .env("RUSTFLAGS", "-C target-feature=+crt-static"),
-            &context.cache.join("logs/dist.log"),
-        )?;
-        let built = context
+        let binary = context
             .target()
             .join(STATIC_TARGET)
             .join("release")
             .join(BINARY);
-        let target = context.target().join("dist").join(BINARY);
-        let directory = context.target().join("dist");
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("{} cannot be created", directory.display()))?;
-        fs::copy(&built, &target).with_context(|| {
-            format!(
-                "{} cannot be copied to {}",
-                built.display(),
-                target.display()
-            )
-        })?;
-        Ok(target)
-    })?;
-    let headers = output_of(
-        Command::new("readelf")
-            .args(["--program-headers", "--dynamic", "--wide"])
-            .arg(&target)
-            .env("LC_ALL", "C"),
-    )?;
-    if let Some(dependency) = dynamic_dependency(&headers) {
-        anyhow::bail!("{} is not static: {dependency}", target.display());
-    }
-    output_of(Command::new(&target).arg("--version")).context("the static binary does not run")?;
-    println!("{}", target.display());
-    Ok(0)
+        let headers = output_of(
+            Command::new("readelf")
+                .args(["--program-headers", "--dynamic", "--wide"])
+                .arg(&binary)
+                .env("LC_ALL", "C"),
+        )?;
+        if let Some(dependency) = dynamic_dependency(&headers) {
+            anyhow::bail!("{} is not static: {dependency}", binary.display());
+        }
+        output_of(Command::new(&binary).arg("--version"))
+            .context("the static binary does not run")?;
+        Ok(binary)
+    })
 }
 
-fn cargo_build(context: &Context) -> Command {
-    let mut command = context.command("cargo");
-    command.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        PACKAGE,
-        "--bin",
-        BINARY,
-    ]);
-    command
+/// Static, and without the paths of the checkout and of Cargo's packages.
+fn flags(context: &Context) -> Result<String> {
+    let cargo = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set: where packages are is not known")?;
+    // The last one that fits is taken: the checkout may lie below Cargo's directory, or it there.
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/cargo", cargo.display()),
+        format!("--remap-path-prefix={}=/lastref", context.root.display()),
+    ];
+    Ok(flags.join("\u{1f}"))
 }
 
 /// What in `readelf`'s output makes a program need a loader or a library.

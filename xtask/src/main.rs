@@ -6,6 +6,7 @@ mod build_kernel;
 mod children;
 mod context;
 mod demo;
+mod dist;
 mod field;
 mod field_task;
 mod guest;
@@ -55,8 +56,8 @@ enum Task {
     Field(field_task::Field),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
-    /// Build the static binary to hand out
-    Dist,
+    /// Build what is handed out: a static binary, a tarball, a .deb and an .rpm
+    Dist(dist::Dist),
     /// Build the lab's kernel module for a kernel and print where it is
     #[command(hide = true)]
     Module(Module),
@@ -99,7 +100,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
-        Task::Dist => agent::dist(&Context::find()?),
+        Task::Dist(options) => dist::run(&Context::find()?, &options),
         Task::Module(options) => build_module(&Context::find()?, &options),
         // A guest cannot write to this machine's cache, and needs nothing of it.
         Task::GuestLab(options) => lab::inside::run(&options),

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, lab, setup};
+use crate::{agent, dist, field, lab, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -61,6 +61,9 @@ pub fn run(context: &Context, options: &Test) -> Result<u8> {
         .iter()
         .map(|(name, check)| stage(name, || check(context, name)))
         .collect();
+    if kernels.iter().any(|kernel| kernel == QUICK_KERNEL) {
+        done.push(stage("dist", || dist::stage(context, QUICK_KERNEL)));
+    }
     done.extend(guests(context, &jobs(&kernels))?);
     done.push(stage("matrix", || matrix(context, &kernels, since)));
     Ok(summary(&done, start.elapsed()))
