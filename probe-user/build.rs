@@ -45,7 +45,7 @@ fn main() -> Result<()> {
             variable("CARGO_CFG_TARGET_ARCH")?
         ),
         format!("-Clinker={}", linker().display()),
-        // The object keeps its sources' names, and is to be the same wherever it is built.
+        // The object keeps its sources' names: not those of this very checkout.
         format!("--remap-path-prefix={}=/lastref", directory.display()),
         // Line information in the verifier's log, and types for the kernel.
         "-Cdebuginfo=2".to_owned(),

@@ -1,10 +1,10 @@
-//! Building `lastref` itself, for this machine and as a static binary to hand out.
+//! Building `lastref` itself: the binary that is handed out is the one that is tested.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::progress::{output_of, run_logged, step};
@@ -15,34 +15,23 @@ const BINARY: &str = "lastref";
 /// What the static binary is built for.
 pub const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the release binary and returns where it is.
+/// Builds the release binary, static and without symbols; returns where it is.
+///
+/// It is linked with the GNU C Library: of what needs its shared parts at run time (name services,
+/// character sets) the agent uses nothing.
 pub fn build(context: &Context) -> Result<PathBuf> {
     step("build lastref", || {
         run_logged(
             "build lastref",
-            &mut cargo_build(context),
-            &context.cache.join("logs/lastref.log"),
-        )?;
-        let binary = context.target().join("release").join(BINARY);
-        ensure!(binary.is_file(), "the build left no {}", binary.display());
-        Ok(binary)
-    })
-}
-
-/// Builds the static binary, without symbols and the same wherever it is built; returns where it is.
-///
-/// It is linked with the GNU C Library: of what needs its shared parts at run time (name services,
-/// character sets) the agent uses nothing.
-pub fn build_static(context: &Context) -> Result<PathBuf> {
-    step("build static lastref", || {
-        run_logged(
-            "build static lastref",
-            cargo_build(context)
+            context
+                .command("cargo")
+                .args(["build", "--locked", "--release"])
+                .args(["--package", PACKAGE, "--bin", BINARY])
                 .args(["--target", STATIC_TARGET])
                 .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
                 .env_remove("RUSTFLAGS")
-                .env("CARGO_ENCODED_RUSTFLAGS", static_flags(context)?),
-            &context.cache.join("logs/dist.log"),
+                .env("CARGO_ENCODED_RUSTFLAGS", flags(context)?),
+            &context.cache.join("logs/lastref.log"),
         )?;
         let binary = context
             .target()
@@ -64,8 +53,8 @@ pub fn build_static(context: &Context) -> Result<PathBuf> {
     })
 }
 
-/// Static, and without this machine's paths.
-fn static_flags(context: &Context) -> Result<String> {
+/// Static, and without the paths of the checkout and of Cargo's packages.
+fn flags(context: &Context) -> Result<String> {
     let cargo = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
@@ -77,20 +66,6 @@ fn static_flags(context: &Context) -> Result<String> {
         format!("--remap-path-prefix={}=/lastref", context.root.display()),
     ];
     Ok(flags.join("\u{1f}"))
-}
-
-fn cargo_build(context: &Context) -> Command {
-    let mut command = context.command("cargo");
-    command.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        PACKAGE,
-        "--bin",
-        BINARY,
-    ]);
-    command
 }
 
 /// What in `readelf`'s output makes a program need a loader or a library.

@@ -10,6 +10,8 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use clap_complete::Shell;
 
+const NAME: &str = "lastref";
+
 /// Shells that are completed for.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
@@ -56,11 +58,19 @@ impl GenerateArgs {
 
 fn completions(directory: &Path) -> std::io::Result<()> {
     for shell in SHELLS {
-        let mut command = super::definition();
-        let name = command.get_name().to_owned();
-        clap_complete::generate_to(shell, &mut command, name, directory)?;
+        clap_complete::generate_to(shell, &mut visible(), NAME, directory)?;
     }
     Ok(())
+}
+
+/// The command line without what is hidden: `clap_complete` would offer that, too.
+fn visible() -> clap::Command {
+    let all = super::definition();
+    let subcommands = all.get_subcommands().filter(|one| !one.is_hide_set());
+    clap::Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments())
+        .subcommands(subcommands)
 }
 
 #[cfg(test)]
@@ -95,6 +105,9 @@ mod tests {
                 );
             }
             assert!(text.contains("stuck-after"), "{shell}");
+            assert!(text.contains("version"), "{shell}");
+            let hidden = crate::command::provoke::SUBCOMMAND;
+            assert!(!text.contains(hidden), "{shell} offers {hidden}");
             match Command::new(shell).args(arguments).arg(&path).output() {
                 Ok(output) => assert!(output.status.success(), "{shell}: {output:?}"),
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{shell}"),

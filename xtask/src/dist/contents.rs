@@ -92,10 +92,13 @@ impl Inputs {
             let bytes = read(&completions.path().join(file))?;
             files.push((kind, name.to_owned(), bytes));
         }
-        let documents = sorted(&context.root.join("docs"))?;
-        for path in std::iter::once(context.root.join("README.md")).chain(documents) {
+        let readme = read(&context.root.join("README.md"))?;
+        files.push((Kind::Document, "README.md".to_owned(), readme));
+        // Beside README.md as in the checkout, so that its links hold.
+        for path in sorted(&context.root.join("docs"))? {
             if path.is_file() {
-                files.push((Kind::Document, name(&path), read(&path)?));
+                let document = format!("docs/{}", name(&path));
+                files.push((Kind::Document, document, read(&path)?));
             }
         }
         for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
@@ -218,4 +221,35 @@ fn sorted(directory: &Path) -> Result<Vec<PathBuf>> {
     paths.sort();
     ensure!(!paths.is_empty(), "{} is empty", directory.display());
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_the_bytes_is_in_what_is_compressed() {
+        let compressed = gzip(b"text").unwrap();
+        // RFC 1952: no name, no time; made for the smallest size.
+        assert_eq!(compressed[..9], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn modes_do_not_depend_on_the_umask() {
+        let root = tempfile::tempdir().unwrap();
+        let file = |path: &str, kind| File {
+            path: path.to_owned(),
+            kind,
+            bytes: Vec::new(),
+        };
+        let files = [
+            file("usr/bin/a", Kind::Program),
+            file("usr/share/b", Kind::Document),
+        ];
+        write(&files, root.path()).unwrap();
+        for (path, mode) in [("usr", 0o755), ("usr/bin/a", 0o755), ("usr/share/b", 0o644)] {
+            let metadata = fs::metadata(root.path().join(path)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o7777, mode, "{path}");
+        }
+    }
 }

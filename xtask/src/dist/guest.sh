@@ -37,7 +37,7 @@ watches() {
     lastref run --passthrough --output /tmp/report.json -- sh -c 'exit 7'
     [ $? -eq 7 ] && lastref report /tmp/report.json | grep -q '^In numbers'
 }
-documented() { [ -s "$1/README.md" ] && [ -s "$1/report.md" ] && [ -s "$1/report.schema.json" ]; }
+documented() { [ -s "$1/README.md" ] && [ -s "$1/docs/report.md" ]; }
 gone() {
     listing > /tmp/after
     diff /tmp/before /tmp/after

@@ -51,16 +51,17 @@ fn sums(packages: &Packages) -> Result<()> {
 }
 
 fn lintian(packages: &Packages) -> Result<()> {
-    let found = output_of(
-        Command::new("lintian")
-            .args([
-                "--fail-on=error,warning",
-                "--tag-display-limit=0",
-                "--allow-root",
-            ])
-            .arg(&packages.deb),
-    )?;
-    ensure!(found.trim().is_empty(), "{found}");
+    let output = Command::new("lintian")
+        .args([
+            "--fail-on=error,warning",
+            "--tag-display-limit=0",
+            "--allow-root",
+        ])
+        .arg(&packages.deb)
+        .output()
+        .context("lintian cannot be started")?;
+    let found = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{}: {found}", output.status);
     Ok(())
 }
 

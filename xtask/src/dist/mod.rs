@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: the static binary, a tarball, a .deb and an .rpm of it in `target/dist`.
 //!
-//! The same commit gives the same bytes: every time in them is the commit's.
+//! The same binary is packed into the same bytes: every time in them is the commit's.
 
 mod contents;
 mod debian;
@@ -43,12 +43,14 @@ const MAINTAINER: &str = "The lastref authors <maintainers@lastref.invalid>";
 
 const NAME: &str = "lastref";
 const SUMMARY: &str = "find last references to inodes dropped where they must not";
+/// In lines of at most 79 columns, with one of indentation: as Debian wants it.
 const DESCRIPTION: &str = "\
-lastref watches a running Linux kernel by eBPF and finds the places where the last reference to an
-inode is dropped (iput()) where that can deadlock, sleep in atomic context or overrun the stack:
-inside writeback, memory reclaim, a filesystem's transaction, under locks. It names each site, says
-why it is dangerous and what the way out is, and its exit status lets a kernel's tests fail on it.
-This build is static and needs no library; the kernel needs BTF.";
+lastref watches a running Linux kernel by eBPF and finds the places where the
+last reference to an inode is dropped (iput()) where that can deadlock, sleep
+in atomic context or overrun the stack: inside writeback, memory reclaim, a
+filesystem's transaction, under locks. It names each site, says why it is
+dangerous and what the way out is, and its exit status lets a kernel's tests
+fail on it. This build is static and needs no library; the kernel needs BTF.";
 const LICENCE: &str = "MIT OR Apache-2.0";
 
 /// What the packages say of themselves.
@@ -72,7 +74,7 @@ struct Packages {
 /// Makes all; with `--check` returns 1 if a package does not do.
 pub fn run(context: &Context, options: &Dist) -> Result<u8> {
     let release = Release::of(context, &options.maintainer)?;
-    let binary = agent::build_static(context)?;
+    let binary = agent::build(context)?;
     let directory = fresh_directory(&context.target().join("dist"))?;
     let packages = make(context, &release, &binary, &directory)?;
     let target = directory.join(NAME);

@@ -45,10 +45,10 @@ pub fn build(inputs: &Inputs, release: &Release, directory: &Path) -> Result<Pat
             *epoch,
         );
     // Directories of its own go with the package.
-    for own in [contents::DOCUMENTS, LAYOUT.licences] {
-        builder.with_dir_entry(
-            FileOptions::dir(format!("{}/{own}", LAYOUT.prefix)).permissions(0o755),
-        )?;
+    let documents = format!("{}/{}", LAYOUT.prefix, contents::DOCUMENTS);
+    let licences = format!("{}/{}", LAYOUT.prefix, LAYOUT.licences);
+    for own in [format!("{documents}/docs"), documents, licences] {
+        builder.with_dir_entry(FileOptions::dir(own).permissions(0o755))?;
     }
     for file in inputs.laid_out(&LAYOUT) {
         let mode = FileMode::regular(file.mode());

@@ -24,7 +24,7 @@ const PACKAGES: [(&str, &str); 7] = [
 pub fn stage(context: &Context, kernel: &str) -> Tally {
     let all = || -> Result<Tally> {
         let release = Release::of(context, MAINTAINER)?;
-        let binary = agent::build_static(context)?;
+        let binary = agent::build(context)?;
         let directory = fresh_directory(&context.target().join("dist-check"))?;
         let packages = make(context, &release, &binary, &directory)?;
         check(context, &release, &binary, &packages, kernel)

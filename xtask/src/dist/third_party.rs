@@ -160,3 +160,56 @@ fn licences(manifest: &Path) -> Result<Vec<String>> {
     }
     Ok(texts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The agent needs `a`, which needs `b` to run and `c` to be built.
+    fn metadata(directory: &Path) -> Metadata {
+        let package = |name: &str, source: Option<&str>| {
+            serde_json::json!({
+                "id": name, "name": name, "version": "1.0.0", "license": "MIT",
+                "repository": null, "source": source,
+                "manifest_path": directory.join(name).join("Cargo.toml"),
+            })
+        };
+        let needs = |name: &str, kind: Option<&str>| serde_json::json!({"pkg": name, "dep_kinds": [{"kind": kind}]});
+        let metadata = serde_json::json!({
+            "packages": [
+                package("a", Some("registry")),
+                package("b", Some("registry")),
+                package("c", Some("registry")),
+                package(PACKAGE, None),
+            ],
+            "resolve": {"nodes": [
+                {"id": PACKAGE, "deps": [needs("a", None)]},
+                {"id": "a", "deps": [needs("b", None), needs("c", Some("build"))]},
+                {"id": "b", "deps": []},
+                {"id": "c", "deps": []},
+            ]},
+        });
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    #[test]
+    fn what_is_linked_is_named_and_each_licence_given_once() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            let package = directory.path().join(name);
+            fs::create_dir(&package).unwrap();
+            fs::write(package.join("LICENSE-MIT"), "Do as you like.\r\n").unwrap();
+            fs::write(package.join("README"), "Read me.").unwrap();
+        }
+        let text = render(&metadata(directory.path())).unwrap();
+        assert!(text.contains("\na 1.0.0: MIT"), "{text}");
+        assert!(
+            text.contains("\na 1.0.0, b 1.0.0:\n\nDo as you like.\n"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("c 1.0.0") && !text.contains("Read me."),
+            "{text}"
+        );
+    }
+}
