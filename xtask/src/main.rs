@@ -19,6 +19,7 @@ mod lab_task;
 mod module;
 mod progress;
 mod rust_src;
+mod screenshots;
 mod setup;
 mod table;
 mod tally;
@@ -55,6 +56,8 @@ enum Task {
     Field(field_task::Field),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
+    /// Open reports in a browser: measure a large one, take a picture for the README
+    Screenshots(screenshots::Screenshots),
     /// Build the static binary to hand out
     Dist,
     /// Build the lab's kernel module for a kernel and print where it is
@@ -99,6 +102,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Lab(options) => lab_task::run(&Context::find()?, &options),
         Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
+        Task::Screenshots(options) => screenshots::run(&Context::find()?, &options),
         Task::Dist => agent::dist(&Context::find()?),
         Task::Module(options) => build_module(&Context::find()?, &options),
         // A guest cannot write to this machine's cache, and needs nothing of it.

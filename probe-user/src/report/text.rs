@@ -12,6 +12,8 @@ pub(super) mod finding;
 pub(super) mod frames;
 mod merged;
 
+pub(super) use merged::made_from;
+
 /// How many other sites are shown without `--all`.
 const OTHER_SITES: usize = 10;
 

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::HtmlOptions;
 use crate::hazard::Rule;
 use crate::report::model::{
-    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment, Report,
-    Severity, Site, Source, StuckCall, Tool, Totals, Work,
+    Context, Counts, Example, FactSheet, Frame, Hazard, Inlined, Kernel, Level, Lock, Moment,
+    Report, SeenIn, Severity, Site, Source, StuckCall, Tool, Totals, Work,
 };
 use crate::report::parts;
 use crate::report::text::{self, frames};
@@ -22,6 +22,7 @@ use crate::report::text::{self, frames};
 #[derive(Serialize)]
 pub(super) struct Data<'a> {
     tool: &'a Tool,
+    host: Option<&'a str>,
     release: &'a str,
     machine: &'a str,
     started: &'a str,
@@ -33,6 +34,8 @@ pub(super) struct Data<'a> {
     totals: &'a Totals,
     /// How the kernel was watched: labels and texts.
     run: Vec<(&'static str, String)>,
+    /// How many reports this one was merged from, and which, if it was.
+    merged: Option<(u64, Vec<(&'static str, String)>)>,
     source_url: Option<&'a str>,
     /// What facts mean, by their names.
     meanings: BTreeMap<&'static str, &'static str>,
@@ -79,6 +82,8 @@ struct SiteRow<'a> {
     /// Why it is suppressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppressed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_in: Option<&'a SeenIn>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     counts: &'a Counts,
@@ -86,6 +91,7 @@ struct SiteRow<'a> {
     contexts: Vec<ContextRow<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stuck: Vec<StuckRow<'a>>,
+    stuck_left_out: u64,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,7 @@ struct ContextRow<'a> {
     /// Absent where they are those of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<&'a Counts>,
-    hazards: Vec<HazardRow>,
+    hazards: Vec<HazardRow<'a>>,
     facts: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     called: Option<&'a str>,
@@ -106,7 +112,7 @@ struct ContextRow<'a> {
 }
 
 #[derive(Serialize)]
-struct HazardRow {
+struct HazardRow<'a> {
     rule: usize,
     severity: Severity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +120,8 @@ struct HazardRow {
     evidence: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<&'a str>,
 }
 
 /// An example. Inode numbers are text: a script's numbers have 53 bits.
@@ -159,14 +167,19 @@ impl<'a> Data<'a> {
             .collect();
         let Report {
             tool,
-            kernel: Kernel {
-                release, machine, ..
-            },
+            kernel:
+                Kernel {
+                    host,
+                    release,
+                    machine,
+                    ..
+                },
             capture,
             ..
         } = report;
         Self {
             tool,
+            host: host.as_deref(),
             release,
             machine,
             started: &capture.started,
@@ -182,6 +195,10 @@ impl<'a> Data<'a> {
                 .collect(),
             totals: &report.totals,
             run: text::how_watched(report),
+            merged: report
+                .merged
+                .as_ref()
+                .map(|merged| (merged.reports, text::made_from(merged))),
             source_url: options.source_url.as_ref().map(|url| url.0.as_str()),
             meanings: ALL_FACTS
                 .iter()
@@ -218,6 +235,7 @@ impl<'a> Tables<'a> {
             severity: site.severity,
             known: site.known,
             suppressed: site.suppressed.as_deref(),
+            seen_in: site.seen_in.as_ref(),
             truncated: site.truncated,
             counts: &site.counts,
             frames: site
@@ -231,6 +249,7 @@ impl<'a> Tables<'a> {
                 .map(|context| self.context(context, only))
                 .collect(),
             stuck: site.stuck.iter().map(StuckRow::of).collect(),
+            stuck_left_out: site.stuck_left_out,
         }
     }
 
@@ -253,7 +272,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    fn hazard(&mut self, hazard: &'a Hazard) -> HazardRow {
+    fn hazard(&mut self, hazard: &'a Hazard) -> HazardRow<'a> {
         HazardRow {
             rule: self
                 .rules
@@ -269,6 +288,7 @@ impl<'a> Tables<'a> {
                 .waits_for
                 .as_deref()
                 .map(|waits_for| self.strings.row(waits_for)),
+            suppressed: hazard.suppressed.as_deref(),
         }
     }
 

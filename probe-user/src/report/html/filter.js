@@ -4,18 +4,19 @@ const filter = {
   severity: new Set(FINDING),
   rule: new Set(),
   filesystem: new Set(),
-  baseline: new Set(),
+  gate: new Set(),
   text: "",
 };
 
-const baselineOf = (site) => (site.known ? "known" : "new");
+/** Whether a site makes a run fail, by what was known and what is excused. */
+const gateOf = (site) => (site.suppressed ? "suppressed" : site.known ? "known" : "new");
 
 /** What is tested of a site, by the name of the filter. */
 const TESTS = {
   severity: (site) => filter.severity.has(site.severity),
   rule: (site) => filter.rule.size === 0 || !filter.rule.isDisjointFrom(site.rules),
   filesystem: (site) => filter.filesystem.size === 0 || !filter.filesystem.isDisjointFrom(site.filesystems),
-  baseline: (site) => filter.baseline.size === 0 || filter.baseline.has(baselineOf(site)),
+  gate: (site) => filter.gate.size === 0 || filter.gate.has(gateOf(site)),
   text: (site) => filter.text.split(/\s+/).every((word) => wordsOf(site).includes(word)),
 };
 
@@ -89,7 +90,7 @@ function showSeverities() {
 const FACETS = [
   { name: "rule", title: "Rule", valuesOf: (site) => site.rules },
   { name: "filesystem", title: "Filesystem", valuesOf: (site) => site.filesystems },
-  { name: "baseline", title: "Baseline", valuesOf: (site) => [baselineOf(site)] },
+  { name: "gate", title: "New or known", valuesOf: (site) => [gateOf(site)] },
 ].filter(({ name, valuesOf }) => name === "rule" || tally(report.sites, valuesOf).size > 1);
 
 /** How bad a rule is at its worst, by its name. */

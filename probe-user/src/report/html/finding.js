@@ -63,9 +63,10 @@ function hazardsOf(context) {
   return context.hazards.map((hazard, index) => {
     const rule = report.rules[hazard.rule];
     const id = element("code", { class: "rule" }, rule.id);
-    if (index === 0) return element("section", {}, element("h3", {}, rule.title, " ", id), explanation(hazard, rule));
+    const suppressed = hazard.suppressed && element("span", { class: "tag", title: hazard.suppressed }, "suppressed");
+    if (index === 0) return element("section", {}, element("h3", {}, rule.title, " ", id, suppressed), explanation(hazard, rule));
     const label = hazard.if_final ? ["if final ", badge(hazard.if_final)] : badge(hazard.severity);
-    return element("details", { class: "hazard" }, element("summary", {}, label, " ", rule.title, " ", id), explanation(hazard, rule));
+    return element("details", { class: "hazard" }, element("summary", {}, label, " ", rule.title, " ", id, suppressed), explanation(hazard, rule));
   });
 }
 
@@ -165,12 +166,17 @@ function siteBody(site) {
       copied.textContent = "This browser does not let the page copy.";
     }
   };
-  const mixed = site.contexts.length > 1 && element("p", { class: "sum" }, element("b", {}, "In all contexts: "), countsInWords(site.counts));
+  const notes = [
+    site.suppressed && ["Suppressed: ", prose(site.suppressed)],
+    site.seen_in && ["Seen ", `in ${count(site.seen_in.reports, "report")}, on ${site.seen_in.kernels.join(", ")}`],
+    site.stuck_left_out > 0 && ["Stuck besides: ", `${count(site.stuck_left_out, "call")}, for less long`],
+    site.contexts.length > 1 && ["In all contexts: ", countsInWords(site.counts)],
+  ].filter(Boolean);
   return element(
     "div",
     { class: "body" },
     (site.stuck ?? []).map(stuckCall),
-    mixed,
+    notes.map(([label, text]) => element("p", { class: "sum" }, element("b", {}, label), text)),
     contextBody(site.contexts[0], site.contexts[0].counts ?? site.counts),
     element("div", { class: "stacks" }, element("div", {}, element("h4", {}, "Stack, innermost first"), stackOf(site)), (site.stuck ?? []).map(stuckStack)),
     durationsOf([site]),

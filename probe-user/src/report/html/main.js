@@ -39,7 +39,7 @@ function showSummary() {
     ...(findings.length ? [`${count(findings.length, "finding")}, the worst is `, badge(findings[0].severity)] : ["No findings"]),
   );
   const started = report.started.replace("T", " ").replace("Z", " UTC");
-  byId("subject").textContent = `Linux ${report.release} (${report.machine}), from ${started} for ${duration(report.duration_ms * 1e6)}`;
+  byId("subject").textContent = `Linux ${report.release} (${report.machine})${report.host ? ` on ${report.host}` : ""}, from ${started} for ${duration(report.duration_ms * 1e6)}`;
   document.title = `${findings.length ? `${count(findings.length, "finding")}, ${findings[0].severity}` : "No findings"}: lastref on ${report.release}`;
   const tile = (label, value, ...more) =>
     element("div", {}, element("dt", {}, label), element("dd", {}, element("b", {}, number(value))), ...more.map((text) => element("dd", { class: "muted" }, text)));
@@ -97,6 +97,7 @@ function showNotices() {
 
 function showRun() {
   byId("run").append(
+    ...(report.merged ? [element("h3", {}, `Merged from ${count(report.merged[0], "report")}`), terms(report.merged[1], { class: "context" })] : []),
     element("h3", {}, "How it was watched"),
     terms(
       report.run.map(([label, text]) => [label, text && prose(text)]),
@@ -149,3 +150,9 @@ if (findings.length === 0) filter.severity = new Set(WORST_FIRST);
 filterChanged();
 selectTab("findings");
 if (!openFromHash() && findings.length === 1) byId(`site-${findings[0].id}`).open = true;
+
+// For whoever measures: when all that is seen at first was there.
+window.addEventListener("load", () => {
+  byId("list").getBoundingClientRect();
+  document.documentElement.dataset.openedAfterMs = Math.round(performance.now());
+});

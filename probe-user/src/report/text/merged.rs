@@ -1,6 +1,6 @@
 //! What a merged report was made from, in text.
 
-use crate::report::model::{Report, ReportSource};
+use crate::report::model::{Merged, Report, ReportSource};
 use crate::report::page::{Page, Style};
 use crate::report::units::{count, duration_ms};
 
@@ -16,12 +16,22 @@ pub fn write(page: &mut Page, report: &Report) {
         Style::Heading,
         &format!("Merged from {}", count(merged.reports, "report")),
     );
-    for source in &merged.sources {
-        page.field("source", &in_words(source));
+    for (label, text) in made_from(merged) {
+        page.field(label, &text);
     }
-    for conflict in &merged.conflicts {
-        page.field("but", conflict);
-    }
+}
+
+/// The sources and in what they differ, as labels and texts.
+pub fn made_from(merged: &Merged) -> Vec<(&'static str, String)> {
+    let sources = merged
+        .sources
+        .iter()
+        .map(|source| ("source", in_words(source)));
+    let conflicts = merged
+        .conflicts
+        .iter()
+        .map(|conflict| ("but", conflict.clone()));
+    sources.chain(conflicts).collect()
 }
 
 fn in_words(source: &ReportSource) -> String {
