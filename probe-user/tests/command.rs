@@ -54,6 +54,31 @@ fn the_documented_example_is_a_report() {
 }
 
 #[test]
+fn the_documented_forms_are_what_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let shown = directory.path().join("shown");
+    for form in ["markdown", "folded", "ktap", "junit", "sarif"] {
+        let output = lastref(&["report", "--format", form, "--output"])
+            .args([&shown, &path])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(output.stdout.is_empty());
+        let written = fs::read_to_string(&shown).unwrap();
+        let block = PAGE.split_once(&format!("\n```{form}\n")).unwrap().1;
+        let block = block.split_once("```\n").unwrap().0;
+        let mut rest = written.as_str();
+        for piece in block.split("…\n") {
+            let at = rest
+                .find(piece)
+                .unwrap_or_else(|| panic!("{form} has no\n{piece}\n(in this place):\n{written}"));
+            rest = &rest[at + piece.len()..];
+        }
+    }
+}
+
+#[test]
 fn bad_reports_are_told_with_status_2() {
     let directory = tempfile::tempdir().unwrap();
     let path = example(&directory);
@@ -61,6 +86,8 @@ fn bad_reports_are_told_with_status_2() {
     for (bytes, expected) in [
         (&good[..good.len() - 9], "is cut short"),
         (b"\0", "is not a lastref report"),
+        (b"{\"tool\": \"\xff\"}", "is not a lastref report"),
+        (b"{\"tool\": \"\\ud800\"}", "is not a lastref report"),
         (b"", "is empty"),
     ] {
         fs::write(&path, bytes).unwrap();

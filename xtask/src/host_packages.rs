@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::progress::{output_of, run_logged, step};
 
 /// What everything needs: package and purpose.
-pub const ALWAYS: [(&str, &str); 14] = [
+pub const ALWAYS: [(&str, &str); 15] = [
     ("busybox-static", "the guests' initramfs"),
     ("ca-certificates", "downloads by Cargo and pip"),
     (
@@ -24,6 +24,7 @@ pub const ALWAYS: [(&str, &str); 14] = [
     ("gcc", "linking Rust programs"),
     ("kmod", "depmod for unpacked kernels, insmod in guests"),
     ("libc6-dev", "linking Rust programs"),
+    ("libxml2-utils", "xmllint checks reports against a schema"),
     ("python3-venv", "virtme-ng's own environment"),
     ("qemu-system-x86", "the guests"),
     // Without udev nothing loads virtio_console in a guest whose kernel has it as a module,

@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod field;
 mod field_task;
+mod forms;
 mod guest;
 mod guest_command;
 mod guest_plan;

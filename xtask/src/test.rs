@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, lab, setup};
+use crate::{agent, field, forms, lab, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -42,7 +42,12 @@ struct Done {
 type Check = fn(&Context, &str) -> Tally;
 
 /// The stages before the guests.
-const STAGES: [(&str, Check); 3] = [("fmt", fmt), ("clippy", clippy), ("unit", unit)];
+const STAGES: [(&str, Check); 4] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("unit", unit),
+    ("forms", forms::check),
+];
 
 /// Runs all stages; 1 if anything failed.
 pub fn run(context: &Context, options: &Test) -> Result<u8> {

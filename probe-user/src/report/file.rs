@@ -146,6 +146,8 @@ pub fn read(path: &Path) -> Result<Report, ReportError> {
     let mut size = file.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
     if size <= SIZE_LIMIT {
+        // Growing step by step, it would take twice the room.
+        bytes.reserve_exact(usize::try_from(size + 1).unwrap_or_default());
         // A pipe has no size, and a file may grow.
         let mut limited = file.take(SIZE_LIMIT + 1);
         size = limited.read_to_end(&mut bytes).map_err(unreadable)? as u64;

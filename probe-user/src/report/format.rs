@@ -72,3 +72,6 @@ fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     out.write_all(b"\n")
 }
+
+#[cfg(test)]
+mod tests;
