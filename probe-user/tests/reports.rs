@@ -170,8 +170,8 @@ fn use_in_every_way(report: &Report, other: &Report) {
     let mut merger = Merger::default();
     merger.add(report.clone());
     merger.add(other.clone());
-    let merged = merger.finish();
-    for report in [report, &merged] {
+    let sum = merger.finish();
+    for report in [report, &sum] {
         for format in Format::value_variants() {
             format
                 .write(report, &options, &mut std::io::sink())
