@@ -300,7 +300,7 @@ fn a_configuration_is_judged_without_its_kernel() {
         &b"\x7fELF\x02\x01"[..],
         b"",
         b"\x1f\x8b\x08garbage",
-        &vec![0xff; 1 << 16],
+        &[0xff; 1 << 12],
     ] {
         let refused = doctor(&[], foreign);
         assert_eq!(refused.status.code(), Some(2), "{refused:?}");
