@@ -4,6 +4,7 @@
  * the cycle counter's steps of each call. Where QEMU counts instructions, a step is one.
  */
 #include <linux/debugfs.h>
+#include <linux/mount.h>
 #include <linux/seq_file.h>
 #include <linux/timex.h>
 #include <linux/uaccess.h>

@@ -189,6 +189,21 @@ pub const PAGES: &[Page] = &[
         files: &[],
     },
     Page {
+        name: "diff",
+        examples: &[
+            Example {
+                purpose: "What changed from one kernel to the next",
+                line: "lastref diff 6.12.json 7.3.json",
+            },
+            Example {
+                purpose: "Fail on what is new or worse, and unsafe",
+                line: "lastref diff --fail-on unsafe before.json after.json",
+            },
+        ],
+        statuses: GATED,
+        files: &[],
+    },
+    Page {
         name: "merge",
         examples: &[
             Example {
@@ -206,21 +221,6 @@ pub const PAGES: &[Page] = &[
             },
         ],
         statuses: MERGED,
-        files: &[],
-    },
-    Page {
-        name: "diff",
-        examples: &[
-            Example {
-                purpose: "What changed from one kernel to the next",
-                line: "lastref diff 6.12.json 7.3.json",
-            },
-            Example {
-                purpose: "Fail on what is new or worse, and unsafe",
-                line: "lastref diff --fail-on unsafe before.json after.json",
-            },
-        ],
-        statuses: GATED,
         files: &[],
     },
     Page {

@@ -9,7 +9,7 @@ use super::*;
 use crate::report::sample;
 
 /// The forms that show the addresses that `--addresses` has kept.
-const WITH_ADDRESSES: [Format; 2] = [Format::Text, Format::Json];
+const WITH_ADDRESSES: [Format; 3] = [Format::Text, Format::Json, Format::Html];
 
 /// Values that are no free text, by the names of their fields.
 const FIXED: [&str; 6] = [
@@ -79,7 +79,7 @@ proptest! {
             prop_assert!(text.ends_with('\n'), "{format:?}");
             let is_bad = |bad: char| match format {
                 // Nobody reads these on a terminal; their writers escape what they must.
-                Format::Json | Format::Sarif | Format::Flamegraph => {
+                Format::Json | Format::Html | Format::Sarif | Format::Flamegraph => {
                     bad < ' ' && bad != '\n' && bad != '\t'
                 }
                 _ => bad != '\n' && bad.is_control(),
