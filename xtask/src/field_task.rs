@@ -18,6 +18,9 @@ pub struct Field {
     /// A built lastref, instead of building it
     #[arg(long, value_name = "PATH")]
     lastref: Option<PathBuf>,
+    /// Provoke final puts, too, where there is something to provoke: on NFS
+    #[arg(long)]
+    provoke: bool,
     /// Filesystems to run; if none is named, all but ceph, which brings a cluster
     filesystems: Vec<String>,
 }
@@ -35,7 +38,13 @@ pub fn run(context: &Context, options: &Field) -> Result<u8> {
     };
     let mut tally = Tally::default();
     for kernel in &kernels {
-        tally.add(field::run(context, kernel, &lastref, &options.filesystems)?);
+        tally.add(field::run(
+            context,
+            kernel,
+            &lastref,
+            &options.filesystems,
+            options.provoke,
+        )?);
     }
     println!("{tally}");
     Ok(u8::from(tally.failed > 0))

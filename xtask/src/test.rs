@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, dist, field, forms, lab, promtool, recipes, setup};
+use crate::{agent, field, forms, lab, promtool, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -67,9 +67,6 @@ pub fn run(context: &Context, options: &Test) -> Result<u8> {
         .iter()
         .map(|(name, check)| stage(name, || check(context, name)))
         .collect();
-    if kernels.iter().any(|kernel| kernel == QUICK_KERNEL) {
-        done.push(stage("dist", || dist::stage(context, QUICK_KERNEL)));
-    }
     done.extend(guests(context, &jobs(&kernels))?);
     done.push(stage("matrix", || matrix(context, &kernels, since)));
     Ok(summary(&done, start.elapsed()))
@@ -262,8 +259,7 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
     let witness =
         with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
     let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
-    let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
-    fields.chain(labs).chain(witness).chain(recipes).collect()
+    fields.chain(labs).chain(witness).collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.

@@ -25,8 +25,6 @@ use crate::agent;
 use crate::context::{Context, fresh_directory};
 use crate::progress::{output_of, step};
 
-pub use stage::stage;
-
 /// Options of `dist`.
 #[derive(Debug, Args)]
 pub struct Dist {

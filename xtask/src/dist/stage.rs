@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{MAINTAINER, Packages, Release, guest, host_checks, make};
-use crate::context::{Context, fresh_directory};
+use super::{Packages, Release, guest, host_checks};
+use crate::context::Context;
 use crate::tally::Tally;
-use crate::{agent, host_packages, setup};
+use crate::{host_packages, setup};
 
 /// What the test needs besides: package and purpose.
 const PACKAGES: [(&str, &str); 7] = [
@@ -19,21 +19,6 @@ const PACKAGES: [(&str, &str); 7] = [
     ("rpm", "the .rpm is checked and installed by it"),
     ("zsh", "completions are loaded in it"),
 ];
-
-/// Builds, packs and checks; `target/dist` is left alone.
-pub fn stage(context: &Context, kernel: &str) -> Tally {
-    let all = || -> Result<Tally> {
-        let release = Release::of(context, MAINTAINER)?;
-        let binary = agent::build(context)?;
-        let directory = fresh_directory(&context.target().join("dist-check"))?;
-        let packages = make(context, &release, &binary, &directory)?;
-        check(context, &release, &binary, &packages, kernel)
-    };
-    all().unwrap_or_else(|error| {
-        println!("{error:#}");
-        Tally::of(false)
-    })
-}
 
 /// Checks packages that were made of `binary`.
 pub fn check(

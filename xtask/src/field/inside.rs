@@ -49,7 +49,7 @@ fn run_all(plan: &Plan, path: &Path) -> Result<u8> {
     for filesystem in &filesystems {
         let made = make_ready(filesystem, &mut server);
         let problem = made.err().map(|error| format!("{error:#}"));
-        sessions.extend(Session::all_on(filesystem).map(|session| {
+        sessions.extend(Session::all_on(filesystem, plan.provoke).map(|session| {
             let ran = Ran {
                 name: session.name(),
                 problems: problem.iter().cloned().collect(),

@@ -49,7 +49,13 @@ const KNOWN: &str = "lab/field.toml";
 ///
 /// Prints a line for each filesystem and each finding, and leaves `target/field/KERNEL.json`, with
 /// the reports themselves and the guest's console in `target/field/KERNEL/`.
-pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) -> Result<Tally> {
+pub fn run(
+    context: &Context,
+    kernel: &str,
+    lastref: &Path,
+    names: &[String],
+    provoke: bool,
+) -> Result<Tally> {
     let known = KnownFindings::read(&context.root.join(KNOWN))?;
     let (clusters, names): (Vec<&String>, Vec<&String>) =
         names.iter().partition(|name| *name == ceph::NAME);
@@ -58,7 +64,9 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, names: &[String]) ->
         tally.add(ceph::run(context, kernel, lastref, &known)?);
     }
     if clusters.is_empty() || !names.is_empty() {
-        tally.add(run_table(context, kernel, lastref, &names, &known)?);
+        tally.add(run_table(
+            context, kernel, lastref, &names, provoke, &known,
+        )?);
     }
     Ok(tally)
 }
@@ -69,6 +77,7 @@ fn run_table(
     kernel: &str,
     lastref: &Path,
     names: &[&String],
+    provoke: bool,
     known: &KnownFindings,
 ) -> Result<Tally> {
     let start = Instant::now();
@@ -80,6 +89,7 @@ fn run_table(
             .with_context(|| format!("{} is not there", lastref.display()))?,
         shared: fresh_directory(&output.join("shared"))?,
         filesystems: filesystems.iter().map(|f| f.name.to_string()).collect(),
+        provoke,
         output,
     };
     let problem = run_guest(context, kernel, &plan)?;
@@ -89,7 +99,7 @@ fn run_table(
         problems: problem.into_iter().collect(),
         verdicts: filesystems
             .iter()
-            .flat_map(|filesystem| Session::all_on(filesystem))
+            .flat_map(|filesystem| Session::all_on(filesystem, plan.provoke))
             .map(|session| verdict(kernel, session, &plan, &results, known))
             .collect(),
     };

@@ -17,6 +17,8 @@ pub struct Plan {
     pub shared: PathBuf,
     /// The filesystems, by name, in order.
     pub filesystems: Vec<String>,
+    /// Whether final puts are provoked, too.
+    pub provoke: bool,
 }
 
 /// What became of one session inside the guest.

@@ -23,10 +23,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// All sessions on a filesystem. The one that is only watched is the last: it takes away what
-    /// lies below the filesystem.
-    pub fn all_on(filesystem: &'static Filesystem) -> impl Iterator<Item = Self> {
-        let provoked = filesystem.provoked.iter().copied().map(Some);
+    /// All sessions on a filesystem, without or with provoked ones. The one that is only watched is
+    /// the last: it takes away what lies below the filesystem.
+    pub fn all_on(filesystem: &'static Filesystem, provoke: bool) -> impl Iterator<Item = Self> {
+        let provoked = if provoke { filesystem.provoked } else { &[] };
+        let provoked = provoked.iter().copied().map(Some);
         provoked.chain([None]).map(move |provoke| Self {
             filesystem,
             provoke,
@@ -35,7 +36,7 @@ impl Session {
 
     /// The session of this name.
     pub fn named(name: &str) -> Result<Self> {
-        let mut sessions = FILESYSTEMS.iter().flat_map(Self::all_on);
+        let mut sessions = FILESYSTEMS.iter().flat_map(|one| Self::all_on(one, true));
         match sessions.find(|session| session.name() == name) {
             Some(session) => Ok(session),
             None => bail!("there is no session {name}"),
@@ -56,8 +57,8 @@ impl Session {
     pub fn options(&self) -> &'static [&'static str] {
         match self.provoke {
             None => &["--level", "latent"],
-            Some(Provoke::DropCaches) => &["--provoke=drop-caches"],
             // A pass takes a second, and the work not many: with the usual duty there are too few.
+            Some(Provoke::DropCaches) => &["--provoke=drop-caches", "--provoke-duty", "50"],
             Some(Provoke::Memory) => &["--provoke=memory", "--provoke-duty", "50"],
         }
     }
@@ -69,7 +70,10 @@ mod tests {
 
     #[test]
     fn sessions_are_found_by_their_names() {
-        let all: Vec<Session> = FILESYSTEMS.iter().flat_map(Session::all_on).collect();
+        let all: Vec<Session> = FILESYSTEMS
+            .iter()
+            .flat_map(|one| Session::all_on(one, true))
+            .collect();
         assert!(all.iter().any(|session| session.provoke.is_some()));
         for session in all {
             let found = Session::named(&session.name()).unwrap();
