@@ -1,7 +1,7 @@
 //! Reading the running kernel's memory, by the layout that the agent resolved.
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated};
-use probe_common::{ABSENT, CAST_PLACEHOLDER, KernelLayout};
+use probe_common::{ABSENT, KernelLayout};
 
 /// The running kernel. The agent overwrites it before load; to the verifier every field is
 /// a constant, so that what this kernel lacks costs nothing.
@@ -66,32 +66,14 @@ pub fn tracks_locks() -> bool {
 
 /// Reads a value at `base + offset`; `None` if the kernel has no such field or the address
 /// cannot be read: a NULL base is just that, and is not tested for, as every test doubles
-/// the verifier's work. Where the kernel allows to load directly, what cannot be read is 0.
+/// the verifier's work.
 #[inline(always)]
-pub fn read<T: Copy>(base: u64, offset: u32) -> Option<T> {
+pub fn read<T>(base: u64, offset: u32) -> Option<T> {
     if offset == ABSENT {
         return None;
     }
-    let address = base.wrapping_add(u64::from(offset));
-    if layout!(word_type) != 0 && size_of::<T>() <= size_of::<u64>() {
-        // SAFETY: the kernel catches the fault of a bad address.
-        return Some(unsafe { core::ptr::read_volatile(cast(address).cast()) });
-    }
     // SAFETY: the helper checks the address, and fails on a bad one.
-    unsafe { bpf_probe_read_kernel(address as *const T).ok() }
-}
-
-/// A pointer that the verifier lets programs load a word from: `bpf_rdonly_cast()`
-/// (kernel/bpf/helpers.c, since 6.2), for which no code is left in the program, where
-/// `bpf_probe_read_kernel()` costs some seventy instructions.
-#[inline(always)]
-fn cast(address: u64) -> *const u8 {
-    // SAFETY: called only where the agent has put the kernel's function in this place.
-    unsafe {
-        let cast: unsafe extern "C" fn(u64, u64) -> *const u8 =
-            core::mem::transmute(CAST_PLACEHOLDER as usize);
-        cast(address, layout!(word_type))
-    }
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(u64::from(offset)) as *const T).ok() }
 }
 
 /// Reads a zero-terminated string at `base + offset` into `name`, cut to its size.

@@ -1,7 +1,7 @@
 //! The running kernel's layout: every offset, size, address and flag value that the kernel
 //! half needs, resolved at start-up. What cannot be resolved makes facts *unknown*.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use probe_common::{ABSENT, ALL_FACTS, AddressRange, CALLERS_MAX, Fact, KernelLayout};
 use thiserror::Error;
@@ -185,8 +185,6 @@ pub struct Resolved {
     /// Whether the kernel counts the hits that it skips of programs on kprobes. It does since
     /// 6.7, which also tells them of a link (`trace_call_bpf()`, `kernel/trace/bpf_trace.c`).
     pub counts_kprobe_misses: bool,
-    /// The number by which programs call `bpf_rdonly_cast()`, if they can.
-    pub rdonly_cast: Option<u32>,
     /// Every field, found or not.
     pub fields: Vec<ResolvedField>,
     /// The facts that this kernel cannot tell, with the reason.
@@ -219,7 +217,6 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
         counts_kprobe_misses: btf
             .field("bpf_link_info", "perf_event.kprobe.missed")
             .is_ok(),
-        rdonly_cast: None,
         fields: Vec::new(),
         unknown_facts: BTreeMap::new(),
         evict_callers: Ok(Vec::new()),
@@ -227,7 +224,6 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
     resolve_fields(btf, &mut resolved)?;
     resolved.layout.inode_size = btf.size_of("inode").unwrap_or(0);
     resolved.layout.sb_size = btf.size_of("super_block").unwrap_or(0);
-    resolve_direct_reads(btf, &mut resolved);
     resolve_state(btf, &mut resolved);
     resolve_task(btf, symbols, &mut resolved);
     resolve_preempt_count(btf, symbols, &mut resolved);
@@ -292,21 +288,6 @@ fn resolve_fields(btf: &Btf, resolved: &mut Resolved) -> Result<(), LayoutError>
         });
     }
     Ok(())
-}
-
-/// Whether programs can read without a helper: they can since 6.2, if they are compiled
-/// (`add_kfunc_call()`, kernel/bpf/verifier.c).
-fn resolve_direct_reads(btf: &Btf, resolved: &mut Resolved) {
-    let interpreted = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")
-        .is_ok_and(|setting| setting.trim() == "0");
-    // The registers begin with a machine word on every machine.
-    let word_type = btf.struct_id("pt_regs");
-    if let (false, Some(function), Some(word_type)) =
-        (interpreted, btf.function_id("bpf_rdonly_cast"), word_type)
-    {
-        resolved.rdonly_cast = Some(function);
-        resolved.layout.word_type = u64::from(word_type);
-    }
 }
 
 fn resolve_state(btf: &Btf, resolved: &mut Resolved) {

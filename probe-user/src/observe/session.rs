@@ -113,7 +113,6 @@ impl Session {
             layout: resolved.layout,
             level: options.level,
             attach,
-            rdonly_cast: resolved.rdonly_cast,
             counts_kprobe_misses: resolved.counts_kprobe_misses,
             preemptible: preemptible.unwrap_or(true),
             attach_points: AttachPoint::on(&symbols, options.level),

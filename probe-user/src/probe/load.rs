@@ -13,8 +13,7 @@ use probe_common::{
 };
 
 use super::{
-    ProbeError, lock_functions::LockFunction, object::Object, programs::AttachPoint,
-    undisturbed::Undisturbed,
+    ProbeError, lock_functions::LockFunction, programs::AttachPoint, undisturbed::Undisturbed,
 };
 use crate::report::model::{Attach, Level};
 
@@ -40,8 +39,6 @@ const LOCKS_MAX: u32 = 16384;
 pub struct LoadOptions {
     /// The running kernel.
     pub layout: KernelLayout,
-    /// The number by which the kernel half calls `bpf_rdonly_cast()`, if the layout says that it does.
-    pub rdonly_cast: Option<u32>,
     /// What to watch.
     pub level: Level,
     /// How to attach.
@@ -96,7 +93,6 @@ impl Probe {
         // Puts that are not final must not take the room of final ones.
         let chains = if watches_non_final { 2 * sites } else { sites };
         let tracks_locks = !options.lock_functions.is_empty();
-        let object = Object::new(OBJECT, options.rdonly_cast);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("LAYOUT", &options.layout, true)
@@ -112,7 +108,7 @@ impl Probe {
             .map_max_entries("SAMPLES", chains)
             .map_max_entries("TASKS", TASKS_MAX)
             .map_max_entries("LOCKS", if tracks_locks { LOCKS_MAX } else { 1 })
-            .load(object.bytes())
+            .load(OBJECT)
             .map_err(|error| ProbeError::Object(Box::new(error)))?;
         // The maps first: what is not there must not be noticed when probes are on.
         let mut probe = Self {

@@ -4,7 +4,6 @@ mod calibrate;
 mod drain;
 mod load;
 mod lock_functions;
-mod object;
 mod programs;
 mod undisturbed;
 
