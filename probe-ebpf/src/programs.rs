@@ -5,10 +5,7 @@
     reason = "the attributes generate a caller that passes the context by value"
 )]
 
-use core::ffi::c_void;
-
 use aya_ebpf::{
-    EbpfContext,
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
@@ -22,31 +19,20 @@ use crate::{
     puts::{self, LAST},
 };
 
-/// Whether a put that finds this count is looked at.
+/// Whether a put that finds this count is looked at. One that finds 0 is a bug of another kind.
 #[inline(always)]
 fn is_of_interest(count: u32) -> bool {
-    count == LAST || watches_non_final()
+    count == LAST || watches_non_final() && count > LAST
 }
 
 /// `iput(inode)`: NULL is legal, and its count cannot be read.
-///
-/// What is run for every put is inlined into the program itself: load, compare, out. The rest is a
-/// BPF function of its own, whose registers and stack are set up for it alone.
 #[kprobe]
-#[inline(always)]
 fn iput_kprobe(context: ProbeContext) -> Option<()> {
     let inode = context.arg(0)?;
     let count = read::<u32>(inode, layout!(inode_count))?;
     if is_of_interest(count) {
-        on_iput_kprobe(context.as_ptr(), count);
+        puts::on_iput(context.enter(Slot::Iput)?, inode, count);
     }
-    Some(())
-}
-
-#[inline(never)]
-fn on_iput_kprobe(context: *mut c_void, count: u32) -> Option<()> {
-    let context = ProbeContext::new(context);
-    puts::on_iput(context.enter(Slot::Iput)?, context.arg(0)?, count);
     Some(())
 }
 
@@ -56,7 +42,6 @@ fn on_iput_kprobe(context: *mut c_void, count: u32) -> Option<()> {
 /// program has an extable", 6.4). Where the verifier knows that the test is not needed, it
 /// removes it.
 #[fentry]
-#[inline(always)]
 fn iput_fentry(context: FEntryContext) -> Option<()> {
     let inode: *const u8 = context.arg(0);
     if inode.is_null() {
@@ -68,17 +53,10 @@ fn iput_fentry(context: FEntryContext) -> Option<()> {
     let count =
         unsafe { core::ptr::read_volatile(inode.add(layout!(inode_count) as usize).cast::<u32>()) };
     if is_of_interest(count) {
-        on_iput_fentry(context.as_ptr(), count);
+        let entry = context.enter(Slot::Iput)?;
+        let inode = launder(entry.scratch, 1, inode as u64);
+        puts::on_iput(entry, inode, count);
     }
-    Some(())
-}
-
-#[inline(never)]
-fn on_iput_fentry(context: *mut c_void, count: u32) -> Option<()> {
-    let context = FEntryContext::new(context);
-    let entry = context.enter(Slot::Iput)?;
-    let inode = launder(entry.scratch, 1, context.arg(0));
-    puts::on_iput(entry, inode, count);
     Some(())
 }
 

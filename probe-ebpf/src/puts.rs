@@ -42,12 +42,9 @@ pub enum Way {
     Other,
 }
 
-/// `iput` was entered with this `i_count`. One that finds 0 is a bug of another kind.
+/// `iput` was entered with this `i_count`, 1 or more.
 #[inline(always)]
 pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
-    if i_count == 0 {
-        return;
-    }
     let Some(control) = CONTROL.get(0) else {
         return;
     };
@@ -294,7 +291,7 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
     sample.written_ino = 0;
     sample.tracked = 0;
     let held = reload(&mut sample.readings.held_locks);
-    if facts::is_interrupt(reload(&mut sample.readings.preempt_count)) {
+    if facts::in_interrupt() {
         let none = OwnLocks::UNKNOWN;
         sample.key.locks = lockdep::read_locks(facts, &mut sample.held_locks, held, &none, task);
         return;
