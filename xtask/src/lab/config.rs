@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::frames::State;
+use super::diagnosis::{Diagnosis, State};
 use crate::progress::output_of;
 
 /// What its result is called among those of the sessions.
@@ -31,22 +31,6 @@ const ATTACH: &str = "--attach auto";
 /// The group of checks that each say whether a fact is known.
 const FACTS: &str = "facts";
 
-/// What `lastref doctor --json` says.
-#[derive(Debug, Deserialize)]
-struct Seen {
-    release: String,
-    watchable: bool,
-    checks: Vec<Check>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Check {
-    group: String,
-    name: String,
-    state: State,
-    detail: String,
-}
-
 /// What `lastref doctor --config FILE --json` says.
 #[derive(Debug, Deserialize)]
 struct Foretold {
@@ -64,17 +48,10 @@ struct KernelOption {
 
 /// Asks `lastref` both ways, and says where the answers differ.
 pub fn check(lastref: &Path, config: &Path) -> Result<Vec<String>> {
-    let doctor = |config: Option<&Path>| {
-        let mut command = Command::new(lastref);
-        command.args(["doctor", "--json"]);
-        if let Some(config) = config {
-            command.arg("--config").arg(config);
-        }
-        output_of(&mut command)
-    };
-    let seen: Seen = serde_json::from_str(&doctor(None)?)
-        .context("what lastref doctor says cannot be understood")?;
-    let foretold: Foretold = serde_json::from_str(&doctor(Some(config))?)
+    let seen = Diagnosis::of(lastref)?;
+    let mut doctor = Command::new(lastref);
+    doctor.args(["doctor", "--json", "--config"]).arg(config);
+    let foretold: Foretold = serde_json::from_str(&output_of(&mut doctor)?)
         .context("what lastref doctor --config says cannot be understood")?;
     let differences = differences(&seen, &foretold);
     println!(
@@ -85,7 +62,7 @@ pub fn check(lastref: &Path, config: &Path) -> Result<Vec<String>> {
     Ok(differences)
 }
 
-fn differences(seen: &Seen, foretold: &Foretold) -> Vec<String> {
+fn differences(seen: &Diagnosis, foretold: &Foretold) -> Vec<String> {
     let mut differences = Vec::new();
     if seen.watchable != foretold.watchable {
         differences.push(format!(
@@ -123,7 +100,7 @@ fn differences(seen: &Seen, foretold: &Foretold) -> Vec<String> {
 }
 
 /// The facts that hang on an option: known without it, or unknown with it.
-fn facts(seen: &Seen, foretold: &Foretold) -> Vec<String> {
+fn facts(seen: &Diagnosis, foretold: &Foretold) -> Vec<String> {
     let of = |ok: bool| -> BTreeSet<&String> {
         let options = foretold.options.iter();
         options
@@ -152,6 +129,7 @@ fn facts(seen: &Seen, foretold: &Foretold) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::diagnosis::Check;
     use super::*;
 
     /// A kernel with all options but `missing`, seen with all checks fine but `bad`.
@@ -165,6 +143,7 @@ mod tests {
                 State::Ok
             },
             detail: detail.to_string(),
+            remedy: None,
         };
         let mut checks: Vec<Check> = CHECKS
             .iter()
@@ -181,7 +160,7 @@ mod tests {
                 Vec::new()
             },
         };
-        let seen = Seen {
+        let seen = Diagnosis {
             release: "6.1".to_string(),
             watchable: true,
             checks,

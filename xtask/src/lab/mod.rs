@@ -2,6 +2,7 @@
 //! context, and its reports are judged by `lab/scenarios.toml`.
 
 mod config;
+mod diagnosis;
 mod frames;
 mod held;
 pub mod inside;
