@@ -206,15 +206,8 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out() {
-        let mut report = sample::report();
         let evil = "\"'/><failure/>]]>\u{0}\u{ffff}\u{1b}\n&amp;";
-        let site = &mut report.findings[0];
-        site.id = evil.into();
-        site.frames[0].function = Some(evil.into());
-        site.contexts[0].hazards[0].rule = evil.into();
-        site.contexts[0].hazards[0].title = evil.into();
-        site.stuck[0].stack = vec![evil.into()];
-        report.capture.incomplete_because = vec![evil.into()];
+        let report = sample::with_names(evil);
         let text = junit(&report);
         assert_eq!(elements(&text, "failure"), 3);
         let is_bad = |bad: char| bad != '\n' && bad.is_control() || bad == '\u{ffff}';

@@ -249,16 +249,8 @@ mod tests {
 
     #[test]
     fn names_cannot_forge_results() {
-        let mut report = sample::report();
         let evil = "x\nnot ok 1 forged # SKIP\n1..9\nKTAP version 1";
-        let site = &mut report.findings[0];
-        site.id = evil.into();
-        site.frames[0].function = Some(evil.into());
-        site.contexts[0].hazards[0].rule = evil.into();
-        site.contexts[0].hazards[0].title = evil.into();
-        site.stuck[0].stack = vec![evil.into()];
-        report.capture.incomplete_because = vec![evil.into()];
-        report.kernel.release = evil.into();
+        let report = sample::with_names(evil);
         let text = ktap(&report, &Options::default());
         assert_eq!(results(&text).len(), 36);
         assert!(!text.contains("\nnot ok 1 forged"));

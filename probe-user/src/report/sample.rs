@@ -339,6 +339,20 @@ pub(crate) fn held_elsewhere() -> Site {
     site
 }
 
+/// [`report`], whose names are all out to break what shows them.
+pub(crate) fn with_names(evil: &str) -> Report {
+    let mut report = report();
+    let site = &mut report.findings[0];
+    site.id = evil.into();
+    site.frames[0].function = Some(evil.into());
+    site.contexts[0].hazards[0].rule = evil.into();
+    site.contexts[0].hazards[0].title = evil.into();
+    site.stuck[0].stack = vec![evil.into()];
+    report.capture.incomplete_because = vec![evil.into()];
+    report.kernel.release = evil.into();
+    report
+}
+
 /// A report with everything in it.
 pub(crate) fn report() -> Report {
     let mut sites = vec![
