@@ -14,18 +14,6 @@ use crate::context::Context;
 use crate::progress::{output_of, run_logged};
 use crate::tally::Tally;
 
-/// Every form that `lastref report` knows.
-const FORMS: [&str; 8] = [
-    "text",
-    "json",
-    "markdown",
-    "folded",
-    "flamegraph",
-    "ktap",
-    "junit",
-    "sarif",
-];
-
 /// How many sites the large report has.
 const SITES: &str = "10000";
 
@@ -67,7 +55,11 @@ struct Site {
 pub fn check(context: &Context, stage: &str) -> Tally {
     let directory = context.cache.join("run/forms");
     let reports = prepare(context, stage, &directory);
-    let Ok((lastref, reports)) = reports.inspect_err(|error| println!("{error:#}")) else {
+    let forms = reports.and_then(|(lastref, reports)| {
+        let forms = forms(&lastref)?;
+        Ok((lastref, reports, forms))
+    });
+    let Ok((lastref, reports, forms)) = forms.inspect_err(|error| println!("{error:#}")) else {
         return Tally::of(false);
     };
     let mut tally = Tally::default();
@@ -78,7 +70,7 @@ pub fn check(context: &Context, stage: &str) -> Tally {
         tally.add(Tally::of(result.is_ok()));
     };
     for (name, report) in &reports {
-        for form in FORMS {
+        for form in &forms {
             count(&format!("{name} as {form}"), write(&lastref, report, form));
         }
         count(&format!("{name} by xmllint"), junit(context, report));
@@ -139,6 +131,21 @@ fn prepare(
         reports.insert(name, path);
     }
     Ok((lastref, reports))
+}
+
+/// Every form that `lastref report` knows, as it says itself where it is asked for another.
+fn forms(lastref: &Path) -> Result<Vec<String>> {
+    let output = Command::new(lastref)
+        .args(["report", "--format", "?"])
+        .output()
+        .with_context(|| format!("{} cannot be started", lastref.display()))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let names = told
+        .split_once("[possible values: ")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .with_context(|| format!("lastref report does not tell its forms: {told}"))?
+        .0;
+    Ok(names.split(", ").map(String::from).collect())
 }
 
 /// Where a report in a form is.

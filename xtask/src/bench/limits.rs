@@ -51,7 +51,7 @@ const fn limit(level: Level, call: &'static str, bound: Bound) -> Limit {
 pub struct Verdict {
     /// The limit, with the numbers.
     pub what: String,
-    /// Whether it is kept; `None` where one side was not measured.
+    /// Whether it is kept; `None` where there is nothing to compare with.
     pub kept: Option<bool>,
 }
 
@@ -100,7 +100,8 @@ impl Limit {
                 number(added),
                 number(most)
             ),
-            kept: added.zip(most).map(|(added, most)| added <= most),
+            // That lastref itself was not measured is no excuse.
+            kept: most.map(|most| added.is_some_and(|added| added <= most)),
         }
     }
 }
@@ -135,8 +136,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_neither_kept_nor_broken() {
-        let table = table(&[]);
-        assert!(check(&table).iter().all(|verdict| verdict.kept.is_none()));
+    fn without_the_others_there_is_nothing_to_compare_with() {
+        let watcher = lastref(Attach::Fentry, Level::Final, false);
+        let table = table(&[(watcher, &[(NON_FINAL, 1)])]);
+        let of_final = LIMITS.iter().filter(|limit| limit.level == Level::Final);
+        for limit in of_final {
+            assert_eq!(limit.check(&table, Attach::Fentry).kept, None);
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_of_lastref_is_not_kept() {
+        let others = [
+            (Watcher::Empty(Attach::Fentry), &[(NON_FINAL, 123)][..]),
+            (Watcher::Bpftrace(Attach::Fentry), &[(NON_FINAL, 214)]),
+        ];
+        let verdicts = check(&table(&others));
+        assert!(verdicts.iter().any(|verdict| verdict.kept == Some(false)));
+        assert!(verdicts.iter().all(|verdict| verdict.kept != Some(true)));
     }
 }

@@ -21,6 +21,9 @@ pub struct Report {
 /// How it was watched.
 #[derive(Debug, Default, Deserialize)]
 pub struct Capture {
+    /// Why the picture is not complete.
+    #[serde(default)]
+    pub incomplete_because: Vec<String>,
     pub provocation: Option<Provocation>,
 }
 
@@ -94,6 +97,9 @@ pub struct Counts {
     pub evicted: u64,
     #[serde(default)]
     pub eviction_longest_ns: u64,
+    /// Evictions that have not ended.
+    #[serde(default)]
+    pub in_flight: u64,
     /// Puts that found other references.
     #[serde(default)]
     pub non_final: u64,

@@ -47,12 +47,7 @@ pub fn run(options: &GuestLab) -> Result<u8> {
     let plan: Plan = guest_plan::read(&options.plan)?;
     load_module(&plan.module)?;
     let mut results = Vec::new();
-    note(
-        &plan,
-        &mut results,
-        "module",
-        check_impossible(&plan.impossible),
-    )?;
+    note(&plan, &mut results, "module", check_refused(&plan.refused))?;
     note(
         &plan,
         &mut results,
@@ -93,23 +88,25 @@ fn note(
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// The module must refuse what the table says is impossible on this kernel, if only it is the
-/// kernel that makes it so, and nothing else.
-fn check_impossible(impossible: &BTreeSet<String>) -> Result<Vec<String>> {
+/// The module must refuse what the table says that this kernel cannot run, and nothing else.
+fn check_refused(wanted: &BTreeSet<String>) -> Result<Vec<String>> {
     let list = fs::read_to_string(Path::new(CONTROL).join("scenarios"))
         .context("the module's list of scenarios cannot be read")?;
+    let refused: BTreeSet<String> = list
+        .lines()
+        .filter_map(|line| line.split_once(" unsupported: "))
+        .map(|(name, _)| name.to_string())
+        .collect();
     let mut problems = Vec::new();
-    for line in list.lines() {
-        let (name, refused) = match line.split_once(" unsupported: ") {
-            Some((name, _)) => (name, true),
-            None => (line, false),
-        };
-        if refused && !impossible.contains(name) {
-            problems.push(format!(
-                "the module does not support {name}, the table does"
-            ));
-        }
-        if refused && trigger(name, 1, None) != Err(Errno::OPNOTSUPP) {
+    for name in wanted.symmetric_difference(&refused) {
+        problems.push(if refused.contains(name) {
+            format!("the module does not support {name}, the table does")
+        } else {
+            format!("the module supports {name}, the table does not")
+        });
+    }
+    for name in &refused {
+        if trigger(name, 1, None) != Err(Errno::OPNOTSUPP) {
             problems.push(format!(
                 "the module runs {name}, which it lists as unsupported"
             ));

@@ -34,8 +34,8 @@ struct Column {
     kernel: String,
     /// Without it nothing is known of this kernel; it has not passed.
     run: bool,
-    /// Scenarios that this kernel cannot run.
-    impossible: BTreeSet<String>,
+    /// Scenarios that this kernel does not run.
+    absent: BTreeSet<String>,
     /// Scenarios as expected, over all sessions.
     good: usize,
     /// What is wrong, in scenarios and outside of them.
@@ -117,7 +117,7 @@ impl Matrix {
             matrix.kernels.push(Column {
                 kernel: kernel.clone(),
                 run,
-                impossible: summary.impossible.clone(),
+                absent: summary.absent.clone(),
                 good: summary.tally().0,
                 problems: summary.all_problems(),
                 ratios: Ratios::of(summary.score),
@@ -275,7 +275,7 @@ mod tests {
             }})
         };
         let mut summary = json!({
-            "kernel": "6.1", "problems": [], "impossible": ["rcu_sleep"],
+            "kernel": "6.1", "problems": [], "absent": ["rcu_sleep"],
             "score": { "right": 2, "missed": 0, "wrong": 0 },
             "sessions": [
                 session("kprobe-final", verdict("atomic-context", &["preempt_disabled"], &[])),

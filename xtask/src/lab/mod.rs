@@ -27,7 +27,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use self::report::Report;
@@ -70,8 +70,8 @@ pub struct Summary {
     pub sessions: Vec<Judged>,
     /// Over all sessions.
     pub score: Score,
-    /// Scenarios that this kernel cannot run.
-    pub impossible: BTreeSet<String>,
+    /// Scenarios that this kernel does not run.
+    pub absent: BTreeSet<String>,
 }
 
 /// One session and its judgement.
@@ -121,6 +121,16 @@ impl Summary {
     }
 }
 
+/// The table of scenarios, which must have all those that are asked for.
+fn table_with(context: &Context, names: &[String]) -> Result<Scenarios> {
+    let path = context.root.join("lab/scenarios.toml");
+    let table = Scenarios::read(&path)?;
+    if let Some(name) = table.unknown_name(names) {
+        bail!("there is no scenario {name} in {}", path.display());
+    }
+    Ok(table)
+}
+
 /// Where everything of the lab is kept.
 fn directory(context: &Context) -> PathBuf {
     context.target().join("lab")
@@ -143,7 +153,7 @@ pub fn run(
     only: &[String],
 ) -> Result<Option<Summary>> {
     let start = Instant::now();
-    let table = Scenarios::read(&context.root.join("lab/scenarios.toml"))?;
+    let table = table_with(context, only)?;
     let sessions = session::sessions(&table, kernel, only);
     if sessions.is_empty() {
         return Ok(None);
@@ -159,7 +169,7 @@ pub fn run(
         problems: guest_problem.into_iter().collect(),
         sessions: Vec::new(),
         score: Score::default(),
-        impossible: table.impossible(kernel),
+        absent: table.absent(kernel),
     };
     for (name, what) in BEFORE_SESSIONS {
         match results.iter().find(|result| result.name == name) {
@@ -203,7 +213,7 @@ fn run_guest(
         kernel_config: kernel.config(),
         output: output.to_path_buf(),
         sessions: sessions.iter().map(Session::planned).collect(),
-        impossible: table.impossible(name),
+        refused: table.refused(name),
     };
     let result = guest_plan::guest(context, &kernel, "guest-lab", &plan, output)?
         .timeout(TIMEOUT)

@@ -93,8 +93,12 @@ struct Scenario {
     #[serde(default)]
     control: bool,
     guest: Option<Step>,
+    /// Kernels that make it impossible, and why: the module must refuse it there.
     #[serde(default)]
     not_on: BTreeMap<String, String>,
+    /// Kernels that could run it, and why they are not to.
+    #[serde(default)]
+    left_out_on: BTreeMap<String, String>,
     #[serde(default)]
     except: Vec<Except>,
 }
@@ -276,18 +280,12 @@ impl Scenarios {
         if self.skip.iter().any(|place| place.holds(kernel, watch)) {
             return Vec::new();
         }
-        let facts = |entries: &[Facts]| -> BTreeSet<String> {
-            entries
-                .iter()
-                .filter(|entry| entry.place.holds(kernel, watch))
-                .flat_map(|entry| entry.facts.iter().cloned())
-                .collect()
-        };
+        let facts = |entries| facts_of(entries, kernel, watch);
         let (unknown, known) = (facts(&self.unknown), facts(&self.known));
         let may = facts(&self.may);
         self.scenario
             .iter()
-            .filter(|scenario| !scenario.not_on.contains_key(kernel))
+            .filter(|scenario| !scenario.is_absent_on(kernel))
             .filter(|scenario| !scenario.is_skipped(kernel, watch))
             .filter(|scenario| watch.level != Level::Latent || scenario.is_for_level_latent())
             .map(|scenario| {
@@ -303,22 +301,55 @@ impl Scenarios {
         &self.elsewhere
     }
 
+    /// Whether a kernel tells, watched this way, which locks are held.
+    pub fn has_lockdep(&self, kernel: &str, watch: Watch) -> bool {
+        !facts_of(&self.unknown, kernel, watch).contains(LOCK_HELD)
+    }
+
     /// Whether a kernel may skip probe hits, watched this way.
     pub fn is_lossy(&self, kernel: &str, watch: Watch) -> bool {
         self.lossy.iter().any(|place| place.holds(kernel, watch))
     }
 
-    /// The scenarios that a kernel cannot run.
-    pub fn impossible(&self, kernel: &str) -> BTreeSet<String> {
+    /// The scenarios that a kernel does not run.
+    pub fn absent(&self, kernel: &str) -> BTreeSet<String> {
+        self.names_of(|scenario| scenario.is_absent_on(kernel))
+    }
+
+    /// Those of them that the module must refuse there.
+    pub fn refused(&self, kernel: &str) -> BTreeSet<String> {
+        self.names_of(|scenario| scenario.not_on.contains_key(kernel))
+    }
+
+    /// The first of these names that no scenario has.
+    pub fn unknown_name<'a>(&self, names: &'a [String]) -> Option<&'a String> {
+        let has = |name: &&String| self.scenario.iter().any(|one| one.name == **name);
+        names.iter().find(|name| !has(name))
+    }
+
+    fn names_of(&self, wanted: impl Fn(&Scenario) -> bool) -> BTreeSet<String> {
         self.scenario
             .iter()
-            .filter(|scenario| scenario.not_on.contains_key(kernel))
+            .filter(|scenario| wanted(scenario))
             .map(|scenario| scenario.name.clone())
             .collect()
     }
 }
 
+/// The facts of those entries that hold for this kernel and way to watch.
+fn facts_of(entries: &[Facts], kernel: &str, watch: Watch) -> BTreeSet<String> {
+    entries
+        .iter()
+        .filter(|entry| entry.place.holds(kernel, watch))
+        .flat_map(|entry| entry.facts.iter().cloned())
+        .collect()
+}
+
 impl Scenario {
+    fn is_absent_on(&self, kernel: &str) -> bool {
+        self.not_on.contains_key(kernel) || self.left_out_on.contains_key(kernel)
+    }
+
     /// Whether that level makes a difference to it, or must be seen to make none.
     fn is_for_level_latent(&self) -> bool {
         self.control || self.held_by.is_some()

@@ -53,6 +53,8 @@ pub struct Session {
     pub stuck: bool,
     /// The kernel may skip probe hits, and counts them.
     pub lossy: bool,
+    /// The kernel knows by lockdep which locks are held.
+    pub has_lockdep: bool,
     /// What must be reported.
     pub expectations: Vec<Expectation>,
     /// What may be reported besides.
@@ -73,7 +75,7 @@ pub struct Plan {
     /// Sessions, in order.
     pub sessions: Vec<PlannedSession>,
     /// Scenarios that this kernel's module must refuse.
-    pub impossible: BTreeSet<String>,
+    pub refused: BTreeSet<String>,
 }
 
 /// One session of a plan.
@@ -214,6 +216,7 @@ pub fn sessions(table: &Scenarios, kernel: &str, only: &[String]) -> Vec<Session
                     watch: *watch,
                     stuck,
                     lossy: table.is_lossy(kernel, *watch),
+                    has_lockdep: table.has_lockdep(kernel, *watch),
                     expectations,
                     elsewhere: table.elsewhere().to_vec(),
                 });

@@ -80,7 +80,7 @@ pub fn run(context: &Context, kernel: &str, lastref: &Path, only: &[String]) -> 
     host_packages::install(context, &super::PACKAGES)?;
     let start = Instant::now();
     let lab = context.root.join("lab");
-    let table = Scenarios::read(&lab.join("scenarios.toml"))?;
+    let table = super::table_with(context, only)?;
     let explanations = Explanations::read(&lab.join("witness.toml"))?;
     let mut rounds = rounds(&table, &explanations, kernel, only);
     ensure!(

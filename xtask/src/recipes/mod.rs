@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use self::document::Document;
@@ -133,6 +133,10 @@ const STEPS: &[Step] = &[
 
 /// Runs them and prints the tally last; 1 if anything is not as the document says.
 pub fn run(context: &Context, options: &Recipes) -> Result<u8> {
+    if let Some(name) = unknown_step(&options.steps) {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        bail!("there is no step {name}; there are {}", names.join(", "));
+    }
     let document = Document::read(&context.root.join(DOCUMENT))?;
     every_recipe_is_run(&document)?;
     let lastref = match &options.lastref {
@@ -159,9 +163,13 @@ pub fn run(context: &Context, options: &Recipes) -> Result<u8> {
     for step in STEPS.iter().filter(wanted) {
         tally.add(run_step(&bench, step));
     }
-    ensure!(tally != Tally::default(), "there is no such step");
     println!("{tally}");
     Ok(u8::from(tally.failed > 0))
+}
+
+fn unknown_step(names: &[String]) -> Option<&String> {
+    let has = |name: &&String| STEPS.iter().any(|step| step.name == **name);
+    names.iter().find(|name| !has(name))
 }
 
 fn output(context: &Context) -> PathBuf {

@@ -66,6 +66,7 @@ struct Put {
     facts: Vec<String>,
     final_puts: u64,
     evicted: u64,
+    in_flight: u64,
     longest_ns: u64,
     /// Calls at the site that were stuck at the end.
     stuck: usize,
@@ -126,12 +127,18 @@ pub fn judge(
     if matches!(wanted(phase).1, Wanted::Deadlock) {
         verdict.checks.add(
             "kernel",
-            (!console.contains(HUNG)).then(|| "it has no word of a hung task".to_string()),
+            (!says_hung(console)).then(|| format!("it does not say that {PUT} hangs")),
         );
     }
     verdict.checks.add_losses(report);
     verdict.checks.add_findings(&verdict.findings);
     verdict
+}
+
+/// Whether the kernel says of a task that it hangs, and shows the put on its stack. Other tasks
+/// hang as well, for want of that one.
+fn says_hung(console: &str) -> bool {
+    console.split(HUNG).skip(1).any(|task| task.contains(PUT))
 }
 
 impl Verdict {
@@ -141,7 +148,7 @@ impl Verdict {
             Wanted::OneShrinkAway(rule) => {
                 put.has(ONE_SHRINK_AWAY, Severity::Latent) && put.would_be(rule, Severity::Unsafe)
             }
-            Wanted::Evicted => put.evicted > 0,
+            Wanted::Evicted => put.evicted > put.in_flight && put.stuck == 0,
             Wanted::Deadlock => put.has(SELF_WAIT, Severity::Deadlock) && put.stuck > 0,
         });
         self.checks.add(
@@ -193,6 +200,7 @@ impl Put {
             facts: context.facts.yes.iter().cloned().collect(),
             final_puts: context.counts.final_puts,
             evicted: context.counts.evicted,
+            in_flight: context.counts.in_flight,
             longest_ns: context.counts.eviction_longest_ns,
             stuck: site.stuck.len(),
             non_final: context.counts.non_final,
@@ -246,36 +254,42 @@ impl Put {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IgnoredAny;
+
     use super::*;
 
+    const CONSOLE: &str = "\
+        INFO: task sync:70 blocked for more than 15 seconds.\n  iterate_supers+0x1/0x2\n\
+        INFO: task kworker/u8:2:38 blocked for more than 15 seconds.\n\
+        \x20 evict+0x1/0x2\n  ceph_put_wrbuffer_cap_refs+0x1/0x2\n";
+
     /// A report with the put called by `caller`, in one context of these counts and hazards.
-    fn report(caller: &str, counts: &str, hazards: &str) -> Result<Report, String> {
+    fn report(caller: &str, counts: &str, hazards: &str) -> Report {
         serde_json::from_str(&format!(
             r#"{{"losses": {{}}, "other_sites": [],
                 "totals": {{"final_puts": 1, "benign_final_puts": 0, "evictions": 1}},
-                "findings": [{{"id": "x", "stuck": [{{}}],
+                "findings": [{{"id": "x",
                 "frames": [{{"function": "ceph_put_wrbuffer_cap_refs"}},
                            {{"function": "{caller}"}}],
                 "contexts": [{{"severity": "latent", "counts": {{"final_puts": 0, {counts}}},
                     "facts": {{"yes": []}}, "example": {{"inode": {{"filesystem": "ceph"}}}},
                     "hazards": [{hazards}]}}]}}]}}"#
         ))
-        .map_err(|error| error.to_string())
+        .unwrap()
     }
 
-    fn failed(phase: Phase, report: &Result<Report, String>) -> Vec<&'static str> {
+    /// The same, with a call that was stuck at the end.
+    fn stuck(mut report: Report) -> Report {
+        report.findings[0].stuck.push(IgnoredAny);
+        report
+    }
+
+    fn failed(phase: Phase, report: &Result<Report, String>, console: &str) -> Vec<&'static str> {
         let ran = Ran::default();
-        let console = "INFO: task kworker/u8:2:38 blocked for more than 15 seconds.";
-        judge(
-            "7.3",
-            phase,
-            Some(&ran),
-            report,
-            console,
-            &KnownFindings::default(),
-        )
-        .checks
-        .names_of_failed()
+        let known = KnownFindings::default();
+        judge("7.3", phase, Some(&ran), report, console, &known)
+            .checks
+            .names_of_failed()
     }
 
     const AWAY: &str = r#"{"rule": "one-shrink-away", "severity": "latent"}"#;
@@ -286,43 +300,55 @@ mod tests {
 
     #[test]
     fn a_put_one_shrink_away_is_enough_with_the_rule_that_it_would_break() {
-        let good = report(
-            "ceph_con_workfn",
-            r#""non_final": 3"#,
-            &away("completion-worker"),
-        );
-        assert!(failed(Phase::Ordinary, &good).is_empty());
+        let held = |caller, hazards: &str| {
+            let report = report(caller, r#""non_final": 3"#, hazards);
+            failed(Phase::Ordinary, &Ok(report), "")
+        };
+        assert_eq!(held("ceph_con_workfn", &away("completion-worker")), [""; 0]);
         // Elsewhere, by another rule, or kept by more than dentries.
+        let others = r#"{"rule": "completion-worker", "severity": "benign", "if_final": "unsafe"}"#;
         for (caller, hazards) in [
-            ("wb_workfn", away("completion-worker")),
-            ("ceph_con_workfn", away("writeback-self-wait")),
-            (
-                "ceph_con_workfn",
-                r#"{"rule": "completion-worker", "severity": "benign", "if_final": "unsafe"}"#
-                    .to_string(),
-            ),
+            ("wb_workfn", away("completion-worker").as_str()),
+            ("ceph_con_workfn", &away("writeback-self-wait")),
+            ("ceph_con_workfn", others),
         ] {
-            let bad = report(caller, r#""non_final": 3"#, &hazards);
-            assert_eq!(failed(Phase::Ordinary, &bad), ["put"], "{caller} {hazards}");
+            assert_eq!(held(caller, hazards), ["put"], "{caller} {hazards}");
         }
     }
 
     #[test]
-    fn an_eviction_must_have_been_seen_and_a_deadlock_must_be_explained() {
-        let evicted =
-            |count: u64| report("ceph_con_workfn", &format!(r#""evicted": {count}"#), AWAY);
-        assert!(failed(Phase::HeldUp, &evicted(1)).is_empty());
-        assert_eq!(failed(Phase::HeldUp, &evicted(0)), ["put"]);
+    fn an_eviction_must_have_come_to_its_end() {
+        let evicted = |counts: &str| report("ceph_con_workfn", counts, AWAY);
+        let failed = |report| failed(Phase::HeldUp, &Ok(report), "");
+        assert_eq!(failed(evicted(r#""evicted": 1"#)), [""; 0]);
+        assert_eq!(failed(evicted(r#""evicted": 0"#)), ["put"]);
+        let unended = r#""evicted": 1, "in_flight": 1"#;
+        assert_eq!(failed(evicted(unended)), ["put"]);
+        assert_eq!(failed(stuck(evicted(r#""evicted": 1"#))), ["put"]);
+    }
 
-        let stuck = report(
-            "wb_workfn",
-            r#""evicted": 1"#,
-            r#"{"rule": "writeback-self-wait", "severity": "deadlock"}"#,
-        );
-        assert_eq!(failed(Phase::TruncatedProvoked, &stuck), ["findings"]);
-        assert_eq!(
-            failed(Phase::Truncated, &Err("none".to_string())),
-            ["report"]
-        );
+    #[test]
+    fn a_deadlock_must_hang_and_be_explained() {
+        let hazards = r#"{"rule": "writeback-self-wait", "severity": "deadlock"}"#;
+        let waits = || stuck(report("wb_workfn", r#""evicted": 1"#, hazards));
+        let failed = |report, console| failed(Phase::TruncatedProvoked, &report, console);
+        assert_eq!(failed(Ok(waits()), CONSOLE), ["findings"]);
+        // Another task's word is none on this one.
+        let (others, _) = CONSOLE.split_once("INFO: task kworker").unwrap();
+        assert_eq!(failed(Ok(waits()), others), ["kernel", "findings"]);
+        let ended = report("wb_workfn", r#""evicted": 1"#, hazards);
+        assert_eq!(failed(Ok(ended), CONSOLE), ["put", "findings"]);
+        assert_eq!(failed(Err("none".to_string()), CONSOLE), ["report"]);
+    }
+
+    #[test]
+    fn what_was_lost_may_hide_a_put() {
+        let mut report = report("ceph_con_workfn", r#""evicted": 1"#, AWAY);
+        let because = [
+            "watching went on when this was written",
+            "3 probe hits skipped",
+        ];
+        report.capture.incomplete_because = because.map(String::from).to_vec();
+        assert_eq!(failed(Phase::HeldUp, &Ok(report), ""), ["losses"]);
     }
 }

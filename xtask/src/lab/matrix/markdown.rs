@@ -149,7 +149,7 @@ impl Row {
             }
         }
         match texts.as_slice() {
-            [] if column.impossible.contains(&self.scenario) => "cannot run there".to_string(),
+            [] if column.absent.contains(&self.scenario) => "not run there".to_string(),
             [] => "not run".to_string(),
             [(text, _)] => text.clone(),
             _ => {
