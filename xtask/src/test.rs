@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, forms, lab, promtool, setup};
+use crate::{agent, field, forms, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -259,7 +259,17 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
     let witness =
         with(&[lab::WITNESS_KERNEL]).map(|kernel| Job::new("lab", kernel, &["--witness"]));
     let labs = kernels.iter().map(|kernel| Job::new("lab", kernel, &[]));
-    fields.chain(labs).chain(witness).collect()
+    let packages = with(&[QUICK_KERNEL]).map(|kernel| Job {
+        name: format!("dist {kernel}"),
+        arguments: ["dist", "--check", kernel].map(String::from).to_vec(),
+    });
+    let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
+    fields
+        .chain(packages)
+        .chain(recipes)
+        .chain(labs)
+        .chain(witness)
+        .collect()
 }
 
 /// Each job in a process of its own whose output is shown in one piece.

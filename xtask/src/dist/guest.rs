@@ -13,7 +13,7 @@ use crate::progress::step;
 use crate::tally::Tally;
 
 const SCRIPT: &str = include_str!("guest.sh");
-const TIMEOUT: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(25);
 /// What the script prints at its end: without it, checks are missing.
 const END: &str = "all checks made";
 

@@ -31,6 +31,9 @@ pub struct Dist {
     /// Then install, use and remove every package in a guest with this kernel (see kernels.toml)
     #[arg(long, value_name = "KERNEL")]
     check: Option<String>,
+    /// A built lastref, instead of building it
+    #[arg(long, value_name = "PATH")]
+    lastref: Option<PathBuf>,
     /// Whom the packages name as their maintainer
     #[arg(long, value_name = "NAME <ADDRESS>", default_value = MAINTAINER)]
     maintainer: String,
@@ -72,7 +75,10 @@ struct Packages {
 /// Makes all; with `--check` returns 1 if a package does not do.
 pub fn run(context: &Context, options: &Dist) -> Result<u8> {
     let release = Release::of(context, &options.maintainer)?;
-    let binary = agent::build(context)?;
+    let binary = match &options.lastref {
+        Some(path) => path.clone(),
+        None => agent::build(context)?,
+    };
     let directory = fresh_directory(&context.target().join("dist"))?;
     let packages = make(context, &release, &binary, &directory)?;
     let target = directory.join(NAME);

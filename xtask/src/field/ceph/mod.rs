@@ -35,6 +35,8 @@ const PHASES: [(Phase, &[&str]); 4] = [
 /// From boot to the end of the last phase, under emulation. The phases alone may take 12 minutes by
 /// their limits, and on a busy machine it is six before the cluster is there.
 const TIMEOUT: Duration = Duration::from_mins(20);
+/// What hangs is on the console, and with this also where (`sched_show_task()`).
+const STACKS_OF_HUNG_TASKS: &str = "loglevel=7";
 /// The daemons, with their data, beside all that a guest has anyway.
 const MEMORY: &str = "4G";
 
@@ -84,7 +86,8 @@ fn run_guest(context: &Context, name: &str, plan: &Plan) -> Result<Option<String
     let kernel = kernels::named(context, name)?;
     let guest = guest_plan::guest(context, &kernel, "guest-ceph", plan, &plan.output)?
         .timeout(TIMEOUT)
-        .memory(MEMORY);
+        .memory(MEMORY)
+        .kernel_argument(STACKS_OF_HUNG_TASKS);
     results::run(&guest, &plan.output)
 }
 
