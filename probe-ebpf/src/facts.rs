@@ -60,7 +60,12 @@ fn preempt_count() -> u32 {
 /// Whether an interrupt runs, so that the current task is only the one that it came upon.
 #[inline(always)]
 pub fn in_interrupt() -> bool {
-    let count = preempt_count();
+    is_interrupt(preempt_count())
+}
+
+/// Whether one ran when the preempt count was read.
+#[inline(always)]
+pub fn is_interrupt(count: u32) -> bool {
     let interrupts = layout!(hardirq_mask) | layout!(nmi_mask) | u64::from(SOFTIRQ_SERVED);
     count != UNKNOWN && u64::from(count) & interrupts != 0
 }
@@ -176,6 +181,10 @@ pub fn work_of(task: u64) -> Option<CurrentWork> {
     let function = read(worker, layout!(worker_current_func))?;
     let pool_queue = read(worker, layout!(worker_current_pwq))?;
     let queue = read(pool_queue, layout!(pwq_wq))?;
+    // Between two work items a worker has none.
+    if queue == 0 {
+        return None;
+    }
     let flags = read(queue, layout!(wq_flags))?;
     Some(CurrentWork {
         function,

@@ -110,8 +110,8 @@ fn field(base: u64, offset: u32) -> u64 {
 /// owner field is only the last one to come, so that the task might be among them.
 #[inline(always)]
 pub fn held_for_write(semaphore: u64, task: u64) -> Option<bool> {
-    let owner = read::<u64>(semaphore, layout!(rwsem_owner))?;
     if layout!(preempt_rt) != 0 {
+        let owner = read::<u64>(semaphore, layout!(rwsem_owner))?;
         let readers = read::<u32>(semaphore, layout!(rwsem_count))?;
         return if owner & !OWNER_FLAGS == task {
             Some(true)
@@ -123,6 +123,7 @@ pub fn held_for_write(semaphore: u64, task: u64) -> Option<bool> {
     }
     let count = read::<u64>(semaphore, layout!(rwsem_count))?;
     if count & WRITER_LOCKED != 0 {
+        let owner = read::<u64>(semaphore, layout!(rwsem_owner))?;
         Some(owner & READER_OWNED == 0 && owner & !OWNER_FLAGS == task)
     } else if count & READERS == 0 {
         Some(false)

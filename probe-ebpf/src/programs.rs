@@ -5,7 +5,10 @@
     reason = "the attributes generate a caller that passes the context by value"
 )]
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
+    EbpfContext,
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
@@ -19,20 +22,31 @@ use crate::{
     puts::{self, LAST},
 };
 
-/// Whether a put that finds this count is looked at. One that finds 0 is a bug of another kind.
+/// Whether a put that finds this count is looked at.
 #[inline(always)]
 fn is_of_interest(count: u32) -> bool {
-    count == LAST || watches_non_final() && count > LAST
+    count == LAST || watches_non_final()
 }
 
 /// `iput(inode)`: NULL is legal, and its count cannot be read.
+///
+/// What is run for every put is inlined into the program itself: load, compare, out. The rest is a
+/// BPF function of its own, whose registers and stack are set up for it alone.
 #[kprobe]
+#[inline(always)]
 fn iput_kprobe(context: ProbeContext) -> Option<()> {
     let inode = context.arg(0)?;
     let count = read::<u32>(inode, layout!(inode_count))?;
     if is_of_interest(count) {
-        puts::on_iput(context.enter(Slot::Iput)?, inode, count);
+        on_iput_kprobe(context.as_ptr(), count);
     }
+    Some(())
+}
+
+#[inline(never)]
+fn on_iput_kprobe(context: *mut c_void, count: u32) -> Option<()> {
+    let context = ProbeContext::new(context);
+    puts::on_iput(context.enter(Slot::Iput)?, context.arg(0)?, count);
     Some(())
 }
 
@@ -42,6 +56,7 @@ fn iput_kprobe(context: ProbeContext) -> Option<()> {
 /// program has an extable", 6.4). Where the verifier knows that the test is not needed, it
 /// removes it.
 #[fentry]
+#[inline(always)]
 fn iput_fentry(context: FEntryContext) -> Option<()> {
     let inode: *const u8 = context.arg(0);
     if inode.is_null() {
@@ -53,10 +68,17 @@ fn iput_fentry(context: FEntryContext) -> Option<()> {
     let count =
         unsafe { core::ptr::read_volatile(inode.add(layout!(inode_count) as usize).cast::<u32>()) };
     if is_of_interest(count) {
-        let entry = context.enter(Slot::Iput)?;
-        let inode = launder(entry.scratch, 1, inode as u64);
-        puts::on_iput(entry, inode, count);
+        on_iput_fentry(context.as_ptr(), count);
     }
+    Some(())
+}
+
+#[inline(never)]
+fn on_iput_fentry(context: *mut c_void, count: u32) -> Option<()> {
+    let context = FEntryContext::new(context);
+    let entry = context.enter(Slot::Iput)?;
+    let inode = launder(entry.scratch, 1, context.arg(0));
+    puts::on_iput(entry, inode, count);
     Some(())
 }
 

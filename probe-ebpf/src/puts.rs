@@ -42,9 +42,12 @@ pub enum Way {
     Other,
 }
 
-/// `iput` was entered with this `i_count`, 1 or more.
+/// `iput` was entered with this `i_count`. One that finds 0 is a bug of another kind.
 #[inline(always)]
 pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
+    if i_count == 0 {
+        return;
+    }
     let Some(control) = CONTROL.get(0) else {
         return;
     };
@@ -291,7 +294,7 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
     sample.written_ino = 0;
     sample.tracked = 0;
     let held = reload(&mut sample.readings.held_locks);
-    if facts::in_interrupt() {
+    if facts::is_interrupt(reload(&mut sample.readings.preempt_count)) {
         let none = OwnLocks::UNKNOWN;
         sample.key.locks = lockdep::read_locks(facts, &mut sample.held_locks, held, &none, task);
         return;
