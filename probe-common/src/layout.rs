@@ -32,6 +32,10 @@ impl AddressRange {
     }
 }
 
+/// Stands for `bpf_rdonly_cast()` in calls of the kernel half: no helper has this number. The agent
+/// puts the function's own number there before load, which is another on every kernel.
+pub const CAST_PLACEHOLDER: u32 = 0x7ffe_ca57;
+
 /// Declares the layout record: offsets first (all `u32`), then what is 64 bits wide.
 macro_rules! layout {
     (
@@ -225,6 +229,9 @@ layout! {
         wq_ordered: u64 = 0,
         /// 1 where `preempt_disable()` raises the preempt count (`PREEMPT_COUNT`).
         preempt_counted: u64 = 0,
+        /// The type of a struct that begins with a machine word, by its number in the kernel's BTF,
+        /// if `bpf_rdonly_cast()` can be called; else 0.
+        word_type: u64 = 0,
         /// 1 on `PREEMPT_RT`, where an rwsem is an `rwbase_rt`.
         preempt_rt: u64 = 0,
     }

@@ -16,7 +16,7 @@ mod record;
 mod references;
 
 pub use facts::{ALL_FACTS, Fact, Facts};
-pub use layout::{ABSENT, AddressRange, CALLERS_MAX, KernelLayout, PARTS_MAX};
+pub use layout::{ABSENT, AddressRange, CALLERS_MAX, CAST_PLACEHOLDER, KernelLayout, PARTS_MAX};
 pub use locks::{
     CLASS_NAME_LEN, HELD_LOCKS_MAX, HeldLock, LockKind, LockPlace, TASK_LOCKS_MAX, TakenLock,
     TaskLocks, TrackedLock,

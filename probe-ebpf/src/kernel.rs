@@ -1,7 +1,7 @@
 //! Reading the running kernel's memory, by the layout that the agent resolved.
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated};
-use probe_common::{ABSENT, KernelLayout};
+use probe_common::{ABSENT, CAST_PLACEHOLDER, KernelLayout};
 
 /// The running kernel. The agent overwrites it before load; to the verifier every field is
 /// a constant, so that what this kernel lacks costs nothing.
@@ -12,9 +12,9 @@ pub static LAYOUT: KernelLayout = KernelLayout::unknown();
 #[unsafe(no_mangle)]
 pub static EVICTIONS_ONLY: u32 = 0;
 
-/// 1 when puts that are not final are looked at, too.
+/// The highest `i_count` with which a put is looked at: 1 for final puts only.
 #[unsafe(no_mangle)]
-pub static NON_FINAL_PUTS: u32 = 0;
+pub static I_COUNT_MAX: u32 = 1;
 
 /// 1 with `--provoke`.
 #[unsafe(no_mangle)]
@@ -46,10 +46,16 @@ pub fn evictions_only() -> bool {
     constant(&raw const EVICTIONS_ONLY) != 0
 }
 
-/// Whether puts that are not final are looked at, too.
+/// Whether a put that finds this `i_count` is looked at: one comparison for every put.
+#[inline(always)]
+pub fn is_of_interest(i_count: u32) -> bool {
+    i_count <= constant(&raw const I_COUNT_MAX)
+}
+
+/// Whether puts that are not final are among them.
 #[inline(always)]
 pub fn watches_non_final() -> bool {
-    constant(&raw const NON_FINAL_PUTS) != 0
+    constant(&raw const I_COUNT_MAX) > 1
 }
 
 /// Whether somebody has the dentry cache shrunk for `--provoke`.
@@ -74,6 +80,33 @@ pub fn read<T>(base: u64, offset: u32) -> Option<T> {
     }
     // SAFETY: the helper checks the address, and fails on a bad one.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(u64::from(offset)) as *const T).ok() }
+}
+
+/// Loads a value of at most a machine word at `base + offset`, a field that every kernel has, for
+/// what every put runs through: without a helper where the kernel lets programs do so. Then what
+/// cannot be read is 0.
+#[inline(always)]
+pub fn load<T: Copy>(base: u64, offset: u32) -> Option<T> {
+    let address = base.wrapping_add(u64::from(offset));
+    if layout!(word_type) == 0 {
+        // SAFETY: the helper checks the address, and fails on a bad one.
+        return unsafe { bpf_probe_read_kernel(address as *const T).ok() };
+    }
+    // SAFETY: the kernel catches the fault of a bad address.
+    Some(unsafe { core::ptr::read_volatile(cast(address).cast()) })
+}
+
+/// A pointer that the verifier lets programs load a word from: `bpf_rdonly_cast()`
+/// (kernel/bpf/helpers.c, since 6.2), for which no code is left in the program, where
+/// `bpf_probe_read_kernel()` costs some seventy instructions.
+#[inline(always)]
+fn cast(address: u64) -> *const u8 {
+    // SAFETY: called only where the agent has put the kernel's function in this place.
+    unsafe {
+        let cast: unsafe extern "C" fn(u64, u64) -> *const u8 =
+            core::mem::transmute(CAST_PLACEHOLDER as usize);
+        cast(address, layout!(word_type))
+    }
 }
 
 /// Reads a zero-terminated string at `base + offset` into `name`, cut to its size.

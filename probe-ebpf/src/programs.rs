@@ -16,17 +16,10 @@ use probe_common::MarkKind;
 
 use crate::{
     entry::{Enter, launder},
-    kernel::{layout, read, watches_non_final},
+    kernel::{is_of_interest, layout, load, read},
     maps::Slot,
-    outcome,
-    puts::{self, LAST},
+    outcome, puts,
 };
-
-/// Whether a put that finds this count is looked at.
-#[inline(always)]
-fn is_of_interest(count: u32) -> bool {
-    count == LAST || watches_non_final()
-}
 
 /// `iput(inode)`: NULL is legal, and its count cannot be read.
 ///
@@ -36,7 +29,7 @@ fn is_of_interest(count: u32) -> bool {
 #[inline(always)]
 fn iput_kprobe(context: ProbeContext) -> Option<()> {
     let inode = context.arg(0)?;
-    let count = read::<u32>(inode, layout!(inode_count))?;
+    let count = load::<u32>(inode, layout!(inode_count))?;
     if is_of_interest(count) {
         on_iput_kprobe(context.as_ptr(), count);
     }

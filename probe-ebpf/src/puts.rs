@@ -12,7 +12,7 @@ use crate::{
     entry::Entry,
     facts,
     inode::Inode,
-    kernel::{evictions_only, provokes},
+    kernel::{evictions_only, provokes, watches_non_final},
     lockdep,
     locks::OwnLocks,
     maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, PROVOKED, TASKS, count},
@@ -69,7 +69,8 @@ pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
     }
     let inode = Inode::read(address);
     look(&mut entry, &inode, task, Seen::AtIput);
-    if i_count != LAST {
+    // Said once more for older verifiers, which do not conclude it from the comparison before.
+    if watches_non_final() && i_count != LAST {
         on_non_final_put(&mut entry, &inode, task, control, i_count);
         return;
     }

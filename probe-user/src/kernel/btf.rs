@@ -258,7 +258,19 @@ impl Btf {
     /// Whether the kernel describes the function `name`, as a trampoline needs.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.find(name, &[kind::FUNC]).is_some()
+        self.function_id(name).is_some()
+    }
+
+    /// The number of the function `name` among the kernel's types, by which programs call it.
+    #[must_use]
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        self.find(name, &[kind::FUNC])
+    }
+
+    /// The number of the struct `name` among the kernel's types.
+    #[must_use]
+    pub fn struct_id(&self, name: &str) -> Option<u32> {
+        self.find(name, &[kind::STRUCT])
     }
 
     /// The fields of the struct `outer` whose type is one of the structs `wanted`, with their

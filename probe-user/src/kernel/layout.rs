@@ -1,7 +1,7 @@
 //! The running kernel's layout: every offset, size, address and flag value that the kernel
 //! half needs, resolved at start-up. What cannot be resolved makes facts *unknown*.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use probe_common::{ABSENT, ALL_FACTS, AddressRange, CALLERS_MAX, Fact, KernelLayout};
 use thiserror::Error;
@@ -163,6 +163,15 @@ mod task_flag {
 /// `SB_ACTIVE`, a macro of the same value from 5.10 to 7.3 (include/linux/fs.h).
 const SB_ACTIVE: u64 = 1 << 30;
 
+/// What `bpf_rdonly_cast()` takes to turn an address into a pointer that programs may load from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectLoads {
+    /// The number by which programs call it: the function's among the kernel's types.
+    pub rdonly_cast: u32,
+    /// The number of a struct that begins with a machine word.
+    pub word_type: u32,
+}
+
 /// A field as it was found on the running kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct ResolvedField {
@@ -185,6 +194,8 @@ pub struct Resolved {
     /// Whether the kernel counts the hits that it skips of programs on kprobes. It does since
     /// 6.7, which also tells them of a link (`trace_call_bpf()`, `kernel/trace/bpf_trace.c`).
     pub counts_kprobe_misses: bool,
+    /// How programs can load from the kernel's memory without a helper, if they can.
+    pub direct_loads: Option<DirectLoads>,
     /// Every field, found or not.
     pub fields: Vec<ResolvedField>,
     /// The facts that this kernel cannot tell, with the reason.
@@ -217,6 +228,7 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
         counts_kprobe_misses: btf
             .field("bpf_link_info", "perf_event.kprobe.missed")
             .is_ok(),
+        direct_loads: None,
         fields: Vec::new(),
         unknown_facts: BTreeMap::new(),
         evict_callers: Ok(Vec::new()),
@@ -224,6 +236,7 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
     resolve_fields(btf, &mut resolved)?;
     resolved.layout.inode_size = btf.size_of("inode").unwrap_or(0);
     resolved.layout.sb_size = btf.size_of("super_block").unwrap_or(0);
+    resolved.direct_loads = direct_loads(btf);
     resolve_state(btf, &mut resolved);
     resolve_task(btf, symbols, &mut resolved);
     resolve_preempt_count(btf, symbols, &mut resolved);
@@ -288,6 +301,20 @@ fn resolve_fields(btf: &Btf, resolved: &mut Resolved) -> Result<(), LayoutError>
         });
     }
     Ok(())
+}
+
+/// How programs can load without a helper: they can since 6.2, if they are compiled
+/// (`add_kfunc_call()`, kernel/bpf/verifier.c).
+fn direct_loads(btf: &Btf) -> Option<DirectLoads> {
+    let setting = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable");
+    if setting.is_ok_and(|setting| setting.trim() == "0") {
+        return None;
+    }
+    Some(DirectLoads {
+        rdonly_cast: btf.function_id("bpf_rdonly_cast")?,
+        // The registers begin with a machine word on every machine.
+        word_type: btf.struct_id("pt_regs")?,
+    })
 }
 
 fn resolve_state(btf: &Btf, resolved: &mut Resolved) {

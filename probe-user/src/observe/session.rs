@@ -113,6 +113,7 @@ impl Session {
             layout: resolved.layout,
             level: options.level,
             attach,
+            direct_loads: resolved.direct_loads,
             counts_kprobe_misses: resolved.counts_kprobe_misses,
             preemptible: preemptible.unwrap_or(true),
             attach_points: AttachPoint::on(&symbols, options.level),

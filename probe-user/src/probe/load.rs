@@ -13,9 +13,13 @@ use probe_common::{
 };
 
 use super::{
-    ProbeError, lock_functions::LockFunction, programs::AttachPoint, undisturbed::Undisturbed,
+    ProbeError, lock_functions::LockFunction, object::Object, programs::AttachPoint,
+    undisturbed::Undisturbed,
 };
-use crate::report::model::{Attach, Level};
+use crate::{
+    kernel::layout::DirectLoads,
+    report::model::{Attach, Level},
+};
 
 /// The kernel half, built by build.rs.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-ebpf"));
@@ -39,6 +43,8 @@ const LOCKS_MAX: u32 = 16384;
 pub struct LoadOptions {
     /// The running kernel.
     pub layout: KernelLayout,
+    /// How programs can load without a helper, if they can.
+    pub direct_loads: Option<DirectLoads>,
     /// What to watch.
     pub level: Level,
     /// How to attach.
@@ -86,18 +92,37 @@ impl Probe {
     /// # Errors
     /// If the kernel refuses it.
     pub fn attach(options: &LoadOptions) -> Result<Self, ProbeError> {
+        match Self::attach_with(options, options.direct_loads) {
+            // A kernel that has the function may still not let these programs call it.
+            Err(ProbeError::Refused { .. }) if options.direct_loads.is_some() => {
+                Self::attach_with(options, None)
+            }
+            attached => attached,
+        }
+    }
+
+    fn attach_with(
+        options: &LoadOptions,
+        direct_loads: Option<DirectLoads>,
+    ) -> Result<Self, ProbeError> {
+        let layout = KernelLayout {
+            word_type: direct_loads.map_or(0, |loads| loads.word_type.into()),
+            ..options.layout
+        };
         let evictions_only = u32::from(options.level == Level::Evictions);
         let watches_non_final = options.level == Level::Latent;
+        let i_count_max: u32 = if watches_non_final { u32::MAX } else { 1 };
         let log_level: u8 = if options.debug { u8::MAX } else { 0 };
         let sites = sites_max();
         // Puts that are not final must not take the room of final ones.
         let chains = if watches_non_final { 2 * sites } else { sites };
         let tracks_locks = !options.lock_functions.is_empty();
+        let object = Object::new(OBJECT, direct_loads.map(|loads| loads.rdonly_cast));
         let mut ebpf = EbpfLoader::new()
             .btf(None)
-            .override_global("LAYOUT", &options.layout, true)
+            .override_global("LAYOUT", &layout, true)
             .override_global("EVICTIONS_ONLY", &evictions_only, true)
-            .override_global("NON_FINAL_PUTS", &u32::from(watches_non_final), true)
+            .override_global("I_COUNT_MAX", &i_count_max, true)
             .override_global("PROVOKES", &u32::from(options.provokes), true)
             .override_global("TRACK_LOCKS", &u32::from(tracks_locks), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
@@ -108,7 +133,7 @@ impl Probe {
             .map_max_entries("SAMPLES", chains)
             .map_max_entries("TASKS", TASKS_MAX)
             .map_max_entries("LOCKS", if tracks_locks { LOCKS_MAX } else { 1 })
-            .load(OBJECT)
+            .load(object.bytes())
             .map_err(|error| ProbeError::Object(Box::new(error)))?;
         // The maps first: what is not there must not be noticed when probes are on.
         let mut probe = Self {

@@ -4,6 +4,7 @@ mod calibrate;
 mod drain;
 mod load;
 mod lock_functions;
+mod object;
 mod programs;
 mod undisturbed;
 
