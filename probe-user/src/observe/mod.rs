@@ -7,6 +7,7 @@
 mod baseline;
 mod calls;
 mod held_locks;
+mod inside;
 mod options;
 mod session;
 mod sites;

@@ -1,10 +1,13 @@
 //! Final puts that are still inside: found by their age, proved by their thread's stack.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use probe_common::{SiteKey, TaskLocks};
+use probe_common::{InFlight, InFlightKey, Mark, SiteKey, TaskLocks};
 
-use super::{calls, held_locks::LockNames, sites::Chain};
+use super::{calls, held_locks::LockNames, inside::Thread, sites::Chain};
 use crate::{
     hazard,
     probe::{LockFunction, Probe, Snapshot},
@@ -35,60 +38,93 @@ impl StuckCalls {
         let after_ns = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         let is_old = |entered_ns: u64| now_ns.saturating_sub(entered_ns) >= after_ns;
         let mut calls = Self::default();
-        for eviction in &snapshot.evictions {
-            let candidate = Candidate {
-                thread: eviction.thread,
-                entered_ns: eviction.entered_ns,
-                device: eviction.device,
-                ino: eviction.ino,
-                inside: "evict",
-            };
-            let presence = if is_old(eviction.entered_ns) {
-                ask(&candidate, now_ns)
+        for (id, mut thread) in threads(snapshot) {
+            let mut over = thread.drop_over();
+            let is_asked = thread.evictions().any(|mark| is_old(mark.entered_ns))
+                || thread.puts.iter().any(|(_, put)| is_old(put.entered_ns));
+            if is_asked && let Some(stack) = calls.ask(id) {
+                // As they are with this stack.
+                thread.marks = probe.marks_of(id);
+                over.extend(thread.drop_over());
+                let asked = Asked {
+                    thread: id,
+                    stack: &stack,
+                    now_ns,
+                };
+                over.extend(calls.look(&asked, &thread, is_old));
             } else {
-                Presence::Running
-            };
-            if !matches!(presence, Presence::Over) {
-                *calls.in_flight.entry(eviction.key).or_default() += 1;
+                for eviction in thread.evictions() {
+                    calls.note_in_flight(eviction);
+                }
             }
-            match presence {
-                Presence::Inside(call) if eviction.key.stack == 0 => {
-                    let frames = thread_stack::frames_outside(&call.stack, candidate.inside);
-                    calls.benign.push((*call, Chain::new(frames, false)));
-                }
-                Presence::Inside(call) => {
-                    calls.by_key.entry(eviction.key).or_default().push(*call);
-                }
-                Presence::Unreadable(reason) => calls.unreadable = Some(reason),
-                Presence::Over | Presence::Running => {}
+            for (key, put) in over.iter().filter(|(_, put)| is_old(put.entered_ns)) {
+                probe.forget_put(key, put.entered_ns);
             }
         }
-        for (key, put) in &snapshot.in_flight {
-            if !is_old(put.entered_ns) {
-                continue;
-            }
-            let candidate = Candidate {
-                thread: key.thread,
-                entered_ns: put.entered_ns,
-                device: put.device,
-                ino: put.ino,
-                inside: "iput",
-            };
-            match ask(&candidate, now_ns) {
-                Presence::Inside(call) => calls.by_key.entry(put.key).or_default().push(*call),
-                // Kept on the LRU, long ago.
-                Presence::Over => probe.forget_put(key, put.entered_ns),
-                Presence::Unreadable(reason) => calls.unreadable = Some(reason),
-                Presence::Running => {}
-            }
-        }
-        for (thread, entered_ns) in &snapshot.threads {
-            if is_old(*entered_ns) && has_ended(*thread) {
+        for (thread, marks) in &snapshot.marks {
+            let innermost = marks.last();
+            if innermost.is_some_and(|mark| is_old(mark.entered_ns)) && has_ended(*thread) {
                 probe.forget_thread(*thread);
             }
         }
         probe.forget_locks(has_ended);
         calls
+    }
+
+    /// The thread's stack: empty if it has ended; `None` if it shows nothing, since the thread is
+    /// running on a CPU right now or its stack cannot be read.
+    fn ask(&mut self, thread: u32) -> Option<Vec<String>> {
+        match thread_stack::read(thread) {
+            Ok(stack) => (!stack.is_empty()).then_some(stack),
+            Err(error) if has_ended(thread) => {
+                log::debug!("thread {thread} has ended: {error}");
+                Some(Vec::new())
+            }
+            Err(error) => {
+                self.unreadable = Some(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Notes what the thread's stack shows of it. If it shows no put, returns them all: the old ones
+    /// were kept on the LRU, long ago.
+    fn look(
+        &mut self,
+        asked: &Asked,
+        thread: &Thread,
+        is_old: impl Fn(u64) -> bool,
+    ) -> Vec<(InFlightKey, InFlight)> {
+        let inside = thread.inside(asked.stack);
+        for young in thread.evictions().filter(|mark| !is_old(mark.entered_ns)) {
+            self.note_in_flight(young);
+        }
+        for (mark, inner) in inside.evictions {
+            if !is_old(mark.entered_ns) {
+                continue;
+            }
+            self.note_in_flight(&mark);
+            let call = asked.call(mark.entered_ns, mark.device, mark.ino);
+            if mark.key.stack == 0 {
+                let frames = thread_stack::frames_outside(asked.stack, inner);
+                self.benign.push((call, Chain::new(frames, false)));
+            } else {
+                self.by_key.entry(mark.key).or_default().push(call);
+            }
+        }
+        for put in inside.puts.iter().filter(|put| is_old(put.entered_ns)) {
+            let call = asked.call(put.entered_ns, put.device, put.ino);
+            self.by_key.entry(put.key).or_default().push(call);
+        }
+        if inside.puts.is_empty() {
+            thread.puts.clone()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn note_in_flight(&mut self, eviction: &Mark) {
+        *self.in_flight.entry(eviction.key).or_default() += 1;
     }
 
     /// How many there are.
@@ -138,58 +174,40 @@ fn own_lock(
         .then(|| names.taken(lock, symbolizer))
 }
 
-/// A final put that has not been seen to end.
-struct Candidate {
-    /// The thread that made it.
+/// What the kernel half remembers, by thread.
+fn threads(snapshot: &Snapshot) -> BTreeMap<u32, Thread> {
+    let mut threads: BTreeMap<u32, Thread> = BTreeMap::new();
+    for (thread, marks) in &snapshot.marks {
+        threads.entry(*thread).or_default().marks.clone_from(marks);
+    }
+    for (key, put) in &snapshot.in_flight {
+        let thread = threads.entry(key.thread).or_default();
+        thread.puts.push((*key, *put));
+    }
+    threads
+}
+
+/// A thread that was asked for its stack.
+struct Asked<'a> {
     thread: u32,
-    /// When, `CLOCK_MONOTONIC`, in nanoseconds.
-    entered_ns: u64,
-    /// `s_dev`.
-    device: u32,
-    /// Inode number.
-    ino: u64,
-    /// The function that must be on the thread's stack if it is still inside.
-    inside: &'static str,
+    stack: &'a [String],
+    now_ns: u64,
 }
 
-/// Whether a put that was seen to begin is still under way.
-enum Presence {
-    /// Its thread's stack shows it.
-    Inside(Box<StuckCall>),
-    /// It is not on its thread's stack, or the thread has ended.
-    Over,
-    /// The stack shows nothing: the thread is running on a CPU right now.
-    Running,
-    /// The stack cannot be read, for this reason.
-    Unreadable(String),
-}
-
-/// Asks the thread's stack.
-fn ask(candidate: &Candidate, now_ns: u64) -> Presence {
-    let stack = match thread_stack::read(candidate.thread) {
-        Ok(stack) => stack,
-        Err(error) if has_ended(candidate.thread) => {
-            log::debug!("thread {} has ended: {error}", candidate.thread);
-            return Presence::Over;
+impl Asked<'_> {
+    /// A call that the stack shows.
+    fn call(&self, entered_ns: u64, device: u32, ino: u64) -> StuckCall {
+        StuckCall {
+            comm: thread_stack::comm(self.thread),
+            thread: self.thread,
+            age_ms: self.now_ns.saturating_sub(entered_ns) / 1_000_000,
+            device: calls::device(device),
+            ino,
+            waits_for: hazard::waits_for(self.stack),
+            own_lock: None,
+            stack: self.stack.to_vec(),
         }
-        Err(error) => return Presence::Unreadable(error.to_string()),
-    };
-    if stack.is_empty() {
-        return Presence::Running;
     }
-    if !thread_stack::contains_function(&stack, candidate.inside) {
-        return Presence::Over;
-    }
-    Presence::Inside(Box::new(StuckCall {
-        comm: thread_stack::comm(candidate.thread),
-        thread: candidate.thread,
-        age_ms: now_ns.saturating_sub(candidate.entered_ns) / 1_000_000,
-        device: calls::device(candidate.device),
-        ino: candidate.ino,
-        waits_for: hazard::waits_for(&stack),
-        own_lock: None,
-        stack,
-    }))
 }
 
 /// Whether there is no such thread any more.

@@ -7,26 +7,14 @@ use aya::{
     maps::{MapError, PerCpuValues},
 };
 use probe_common::{
-    DURATION_BUCKETS, I_COUNT_BUCKETS, InFlight, InFlightKey, MarkKind, NonFinalCounts,
-    SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, Totals,
+    DURATION_BUCKETS, I_COUNT_BUCKETS, InFlight, InFlightKey, Mark, NonFinalCounts, SampleRecord,
+    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
-use super::{Probe, ProbeError};
-
-/// An eviction that has begun and not ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Eviction {
-    /// The thread that is inside.
-    pub thread: u32,
-    /// Its aggregate; all zero for a benign put.
-    pub key: SiteKey,
-    /// Inode number.
-    pub ino: u64,
-    /// `s_dev`.
-    pub device: u32,
-    /// When it was entered, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub entered_ns: u64,
-}
+use super::{
+    Probe, ProbeError,
+    load::{IN_FLIGHT_MAX, LOCKS_MAX, TASKS_MAX},
+};
 
 /// Everything that the kernel half holds at one moment.
 pub struct Snapshot {
@@ -38,12 +26,13 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Probe hits that the kernel skipped, if it counts them.
     pub hits_missed: Option<u64>,
-    /// Evictions that have not ended.
-    pub evictions: Vec<Eviction>,
+    /// The functions that threads are inside of, outermost first, as far as exits were seen.
+    pub marks: BTreeMap<u32, Vec<Mark>>,
     /// Dangerous final puts that have not reached `evict`, and may be over.
     pub in_flight: BTreeMap<InFlightKey, InFlight>,
-    /// Threads that are inside of any function that is followed, and since when the innermost.
-    pub threads: BTreeMap<u32, u64>,
+    /// The maps that changed so fast that a walk of them came to no end: what they hold is not all
+    /// known.
+    pub cut_short: Vec<&'static str>,
     /// Examples that came through the ring buffer since the last time.
     pub events: Vec<SampleRecord>,
 }
@@ -69,37 +58,36 @@ impl Probe {
             .totals
             .get(&0, 0)
             .map_err(|error| broken("TOTALS", error))?;
-        let mut evictions = Vec::new();
-        let mut threads = BTreeMap::new();
-        for (thread, marks) in entries(self.tasks.iter()) {
-            let depth = (marks.depth as usize).min(marks.marks.len());
-            if let Some(innermost) = marks.marks[..depth].last() {
-                threads.insert(thread, innermost.entered_ns);
-            }
-            evictions.extend(
-                marks.marks[..depth]
-                    .iter()
-                    .filter(|mark| mark.kind == MarkKind::Eviction as u32)
-                    .map(|mark| Eviction {
-                        thread,
-                        key: mark.key,
-                        ino: mark.ino,
-                        device: mark.device,
-                        entered_ns: mark.entered_ns,
-                    }),
-            );
-        }
-        let in_flight = entries(self.in_flight.iter());
+        let mut cut_short = Vec::new();
+        let marks = entries("TASKS", TASKS_MAX, self.tasks.iter(), &mut cut_short);
+        let in_flight = entries(
+            "IN_FLIGHT",
+            IN_FLIGHT_MAX,
+            self.in_flight.iter(),
+            &mut cut_short,
+        );
         Ok(Snapshot {
             sites,
             non_final,
             totals: sum_totals(&totals),
             hits_missed: self.hits_missed(),
-            evictions,
+            marks: marks
+                .into_iter()
+                .map(|(thread, marks)| (thread, in_use(&marks)))
+                .collect(),
             in_flight,
-            threads,
+            cut_short,
             events: self.drain_events(),
         })
+    }
+
+    /// The functions that a thread is inside of now, outermost first.
+    #[must_use]
+    pub fn marks_of(&self, thread: u32) -> Vec<Mark> {
+        let _undisturbed = self.undisturbed();
+        self.tasks
+            .get(&thread, 0)
+            .map_or_else(|_| Vec::new(), |marks| in_use(&marks))
     }
 
     /// The chain with this hash; `None` if there was no room for it.
@@ -129,7 +117,7 @@ impl Probe {
         let threads: Vec<u32> = self
             .locks
             .keys()
-            .take(WALK_MAX)
+            .take(walk_max(LOCKS_MAX))
             .filter_map(Result::ok)
             .collect();
         drop(undisturbed);
@@ -174,17 +162,38 @@ impl Probe {
     }
 }
 
-/// The entries that can be read, each once. Tasks come and go while the map is walked: one
-/// that is gone is no error, but the kernel then starts the walk again
-/// (`htab_map_get_next_key()`, kernel/bpf/hashtab.c), so that it may go on for ever.
-fn entries<K: Pod + Ord, V: Pod>(
-    iterator: impl Iterator<Item = Result<(K, V), MapError>>,
-) -> BTreeMap<K, V> {
-    iterator.take(WALK_MAX).filter_map(Result::ok).collect()
+/// The marks of a task that are in use.
+fn in_use(marks: &TaskMarks) -> Vec<Mark> {
+    let depth = (marks.depth as usize).min(marks.marks.len());
+    marks.marks[..depth].to_vec()
 }
 
-/// The most steps of a walk: twice the entries of the larger of the maps that are walked.
-const WALK_MAX: usize = 1 << 14;
+/// The entries that can be read, each once. Tasks come and go while the map is walked: one
+/// that is gone is no error, but the kernel then starts the walk again
+/// (`htab_map_get_next_key()`, kernel/bpf/hashtab.c), so that it may go on for ever. It is then
+/// `cut_short`.
+fn entries<K: Pod + Ord, V: Pod>(
+    map: &'static str,
+    max_entries: u32,
+    iterator: impl Iterator<Item = Result<(K, V), MapError>>,
+    cut_short: &mut Vec<&'static str>,
+) -> BTreeMap<K, V> {
+    let mut iterator = iterator.fuse();
+    let entries = iterator
+        .by_ref()
+        .take(walk_max(max_entries))
+        .filter_map(Result::ok)
+        .collect();
+    if iterator.next().is_some() {
+        cut_short.push(map);
+    }
+    entries
+}
+
+/// The most steps of a walk of a map with room for so many entries: twice as many.
+const fn walk_max(max_entries: u32) -> usize {
+    2 * max_entries as usize
+}
 
 fn broken(map: &'static str, source: MapError) -> ProbeError {
     ProbeError::Map {
@@ -230,4 +239,19 @@ fn sum_totals(per_cpu: &PerCpuValues<Totals>) -> Totals {
         sum.add(totals);
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_without_an_end_is_cut_short() {
+        let mut cut_short = Vec::new();
+        let round = |number: u32| Ok((number % 4, number));
+        let ended = entries("A", 4, (0..4).map(round), &mut cut_short);
+        assert_eq!((ended.len(), cut_short.len()), (4, 0));
+        let endless = entries("B", 4, (0..).map(round), &mut cut_short);
+        assert_eq!((endless.len(), cut_short), (4, vec!["B"]));
+    }
 }

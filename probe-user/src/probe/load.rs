@@ -31,12 +31,13 @@ const SITES_MIN: usize = 1024;
 /// Sites are never more than this: each also takes a stack and an example.
 const SITES_MAX: usize = 8192;
 /// Tasks that are followed through eviction and writeback at the same time.
-const TASKS_MAX: u32 = 8192;
-
+pub(super) const TASKS_MAX: u32 = 8192;
+/// Final puts that are followed on their way to `evict` at the same time.
+pub(super) const IN_FLIGHT_MAX: u32 = 8192;
 /// Inodes whose dentries `--provoke` dropped that are remembered, until they are evicted.
 const PROVOKED_MAX: u32 = 65536;
 /// Tasks whose locks are followed at the same time: every task that holds any.
-const LOCKS_MAX: u32 = 16384;
+pub(super) const LOCKS_MAX: u32 = 16384;
 
 /// How the kernel half is to be loaded.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -132,6 +133,7 @@ impl Probe {
             .map_max_entries("STACKS", chains)
             .map_max_entries("SAMPLES", chains)
             .map_max_entries("TASKS", TASKS_MAX)
+            .map_max_entries("IN_FLIGHT", IN_FLIGHT_MAX)
             .map_max_entries("LOCKS", if tracks_locks { LOCKS_MAX } else { 1 })
             .load(object.bytes())
             .map_err(|error| ProbeError::Object(Box::new(error)))?;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 pub use self::{
     calibrate::calibrate,
-    drain::{Eviction, Snapshot},
+    drain::Snapshot,
     load::{LoadOptions, Probe},
     lock_functions::LockFunction,
     programs::{ATTACH_POINTS, AttachPoint},

@@ -1,6 +1,6 @@
 //! The kernel stack of a thread right now, as the kernel prints it.
 
-use std::{fs, io};
+use std::{fs, io, ops::Range};
 
 use crate::{kernel::symbols::plain_name, report::model::Frame};
 
@@ -46,15 +46,14 @@ fn parse(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The frames further out than `name` was called from, for a stack as [`read`] gives it.
+/// The frames further out than the first `inner` lines of a stack as [`read`] gives it.
 /// BPF trampolines are left out: they are the observer's.
 #[must_use]
-pub fn frames_outside(stack: &[String], name: &str) -> Vec<Frame> {
+pub fn frames_outside(stack: &[String], inner: usize) -> Vec<Frame> {
     stack
         .iter()
+        .skip(inner)
         .map(|line| parse_frame(line))
-        .skip_while(|frame| frame.function.as_deref().map(plain_name) != Some(name))
-        .skip(1)
         .filter(|frame| !super::is_trampoline(frame))
         .collect()
 }
@@ -79,15 +78,48 @@ fn parse_frame(line: &str) -> Frame {
     }
 }
 
-/// Whether the function `name`, or a part that the compiler split off it, is on the stack.
+/// The lines of each call of `name` on the stack, innermost first. Parts that the compiler split
+/// off, and the observer's trampolines between them, belong to the same call.
 #[must_use]
-pub fn contains_function(stack: &[String], name: &str) -> bool {
-    stack.iter().any(|frame| {
-        let function = frame
-            .split_once('+')
-            .map_or(frame.as_str(), |(function, _)| function);
-        plain_name(function) == name
-    })
+pub fn calls_of(stack: &[String], name: &str) -> Vec<Range<usize>> {
+    let mut calls: Vec<Range<usize>> = Vec::new();
+    for (index, line) in stack.iter().enumerate() {
+        if function_of(line) != name {
+            continue;
+        }
+        match calls.last_mut() {
+            Some(last) if stack[last.end..index].iter().all(|line| is_observers(line)) => {
+                last.end = index + 1;
+            }
+            _ => calls.push(index..index + 1),
+        }
+    }
+    calls
+}
+
+/// The function that the line with this index called: the next one further in, but for the
+/// observer's trampolines.
+#[must_use]
+pub fn called_by(stack: &[String], index: usize) -> Option<&str> {
+    stack[..index]
+        .iter()
+        .rev()
+        .find(|line| !is_observers(line))
+        .map(|line| function_of(line))
+}
+
+/// The function of a line, without what compilers append to its name.
+fn function_of(line: &str) -> &str {
+    plain_name(line.split_once('+').map_or(line, |(function, _)| function))
+}
+
+/// Whether the line is a trampoline's, of a BPF program or a kretprobe.
+fn is_observers(line: &str) -> bool {
+    let frame = parse_frame(line);
+    super::is_trampoline(&frame)
+        || frame
+            .function
+            .is_some_and(|name| super::is_return_trampoline(&name))
 }
 
 #[cfg(test)]
@@ -102,9 +134,9 @@ mod tests {
         );
         assert_eq!(stack.len(), 4);
         assert_eq!(stack[2], "ceph_put_wrbuffer_cap_refs+0x21d/0x2d0 [ceph]");
-        assert!(contains_function(&stack, "evict"));
-        assert!(contains_function(&stack, "ceph_put_wrbuffer_cap_refs"));
-        assert!(!contains_function(&stack, "inode_wait_for_writeback"));
+        assert_eq!(calls_of(&stack, "evict")[0], 1..2);
+        assert_eq!(calls_of(&stack, "ceph_put_wrbuffer_cap_refs")[0], 2..3);
+        assert!(calls_of(&stack, "inode_wait_for_writeback").is_empty());
         assert!(parse("").is_empty());
     }
 
@@ -115,13 +147,30 @@ mod tests {
              [<0>] bpf_trampoline_6442534573+0x76/0x119\n[<0>] do_unlinkat+0x21/0x2d0\n\
              [<0>] vfs_x+0x3/0x4 [ceph]\n[<0>] 0xffff\n",
         );
-        let frames = frames_outside(&stack, "evict");
+        let frames = frames_outside(&stack, 2);
         assert_eq!(frames.len(), 3);
         assert_eq!(frames[0].function.as_deref(), Some("do_unlinkat"));
         assert_eq!((frames[0].offset, frames[0].size), (0x21, Some(0x2d0)));
         assert_eq!(frames[1].module.as_deref(), Some("ceph"));
         assert_eq!(frames[2].function, None);
-        assert!(frames_outside(&stack, "iput").is_empty());
+        assert!(frames_outside(&stack, stack.len()).is_empty());
+    }
+
+    #[test]
+    fn calls_are_counted_once_each() {
+        let stack = parse(
+            "[<0>] schedule+0x1/0x2\n[<0>] evict.cold+0xd0/0x270\n\
+             [<0>] bpf_trampoline_6442534573+0x76/0x119\n[<0>] evict+0x9/0x270\n\
+             [<0>] iput+0x21/0x2d0\n[<0>] dput+0x21/0x2d0\n\
+             [<0>] evict+0xd0/0x270\n[<0>] kretprobe_trampoline+0x0/0x70\n\
+             [<0>] iput+0x21/0x2d0\n",
+        );
+        assert_eq!(calls_of(&stack, "evict"), [1..4, 6..7]);
+        assert_eq!(calls_of(&stack, "iput"), [4..5, 8..9]);
+        assert_eq!(called_by(&stack, 4), Some("evict"));
+        assert_eq!(called_by(&stack, 5), Some("iput"));
+        assert_eq!(called_by(&stack, 8), Some("evict"));
+        assert_eq!(called_by(&stack, 0), None);
     }
 
     #[test]
