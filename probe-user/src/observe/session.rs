@@ -266,7 +266,7 @@ impl Session {
         self.timeline.note(elapsed_ms, &totals, sites.iter());
         let (findings, other_sites) = order::assemble(sites);
         let losses = losses(&snapshot);
-        let incomplete_because = self.incompleteness(&losses, interim);
+        let incomplete_because = self.incompleteness(&losses, &snapshot, interim);
         Ok(Report {
             schema_version: SCHEMA_VERSION,
             tool: Tool {
@@ -372,8 +372,14 @@ impl Session {
     }
 
     /// Why the picture is not complete, one sentence each.
-    fn incompleteness(&self, losses: &Losses, interim: bool) -> Vec<String> {
+    fn incompleteness(&self, losses: &Losses, snapshot: &Snapshot, interim: bool) -> Vec<String> {
         let mut because = losses.gaps();
+        for map in &snapshot.cut_short {
+            because.push(format!(
+                "not all calls that may be stuck were looked at: the map {map} changed faster than \
+                 it could be read"
+            ));
+        }
         if interim {
             because.push(INTERIM.into());
         }
