@@ -206,6 +206,9 @@ fn parse_lockdown(text: &str) -> Option<Lockdown> {
     }
 }
 
+/// The setting that limits the stacks that BPF programs get, in frames.
+pub const MAX_STACK: &str = "kernel.perf_event_max_stack";
+
 /// A numeric setting below /proc/sys, `None` if the kernel does not have it.
 #[must_use]
 pub fn setting(name: &str) -> Option<i64> {

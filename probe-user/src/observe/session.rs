@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use jiff::Timestamp;
-use probe_common::{Fact, Facts, SiteCounts, SiteKey};
+use probe_common::{FRAMES_MAX, Fact, Facts, SiteCounts, SiteKey};
 
 use super::{
     calls,
@@ -76,6 +76,8 @@ pub struct Session {
     timeline: Timeline,
     /// Why the stacks of threads cannot be read, if they cannot.
     stacks_unreadable: Option<String>,
+    /// How many frames the kernel gives of a stack: as many may be all, or not.
+    frames_max: usize,
     /// Symbolized chains, by hash.
     chains: HashMap<u64, Chain>,
     /// The latest call that was seen of each aggregate.
@@ -178,6 +180,9 @@ impl Session {
             clock: Instant::now(),
             timeline: Timeline::default(),
             stacks_unreadable: None,
+            // It cannot be changed as long as the programs are loaded
+            // (`perf_event_max_stack_handler()`, kernel/events/callchain.c).
+            frames_max: frames_max(privileges::setting(privileges::MAX_STACK)),
             chains: HashMap::new(),
             examples: HashMap::new(),
             filesystems: HashMap::new(),
@@ -356,8 +361,7 @@ impl Session {
             .filter(|name| plain_name(name) != "iput");
         Chain {
             called,
-            // The kernel gives one frame less than there is room for.
-            ..Chain::new(frames, end + 1 >= record.frames.len())
+            ..Chain::new(frames, end >= self.frames_max)
         }
     }
 
@@ -401,5 +405,25 @@ impl Session {
             ));
         }
         because
+    }
+}
+
+/// How many frames a stack has at the most, by the setting: there is room for one more than its
+/// default (`PERF_MAX_STACK_DEPTH`, `include/uapi/linux/perf_event.h`).
+fn frames_max(setting: Option<i64>) -> usize {
+    let most = FRAMES_MAX - 1;
+    setting.map_or(most, |max| usize::try_from(max).unwrap_or(0).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_frames_as_the_kernel_gives_may_not_be_all() {
+        assert_eq!(frames_max(Some(127)), FRAMES_MAX - 1);
+        assert_eq!(frames_max(Some(1000)), FRAMES_MAX - 1);
+        assert_eq!(frames_max(Some(30)), 30);
+        assert_eq!(frames_max(None), FRAMES_MAX - 1);
     }
 }

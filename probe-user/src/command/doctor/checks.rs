@@ -69,6 +69,7 @@ const CHECKS: &[fn(&Host) -> Vec<Check>] = &[
     host::lockdown,
     host::kptr_restrict,
     host::perf_event_paranoid,
+    host::perf_event_max_stack,
     kernel::symbols,
     kernel::types,
     kernel::bpf_tracing,

@@ -77,3 +77,28 @@ pub fn perf_event_paranoid(_: &Host) -> Vec<Check> {
         format!("{value}; no matter with CAP_PERFMON"),
     )]
 }
+
+/// Whether stacks are as long as the kernel allows by default (`PERF_MAX_STACK_DEPTH`,
+/// `include/uapi/linux/perf_event.h`).
+pub fn perf_event_max_stack(_: &Host) -> Vec<Check> {
+    const DEFAULT: i64 = 127;
+    privileges::setting(privileges::MAX_STACK)
+        .map(|value| {
+            if value < DEFAULT {
+                Check::bad(
+                    HOST,
+                    "perf_event_max_stack",
+                    format!("{value}: deeper stacks are cut short, and sites with them"),
+                    format!("sysctl {}={DEFAULT}", privileges::MAX_STACK),
+                )
+            } else {
+                Check::ok(
+                    HOST,
+                    "perf_event_max_stack",
+                    format!("{value} frames of a stack"),
+                )
+            }
+        })
+        .into_iter()
+        .collect()
+}
