@@ -251,6 +251,18 @@ fn settle(mut facts: Facts, chain: &Chain) -> Facts {
             }
         }
     }
+    // Both set I_SYNC of the inode that they write, and no mark tells which one that is: of a
+    // flusher, what it does after the pages is inlined into writeback_sb_inodes()
+    // (fs/fs-writeback.c); the other may have been entered before the probes were attached.
+    let writes_an_inode = facts.is(Fact::Flusher)
+        || is_on_stack("wb_workfn")
+        || is_on_stack("writeback_single_inode");
+    if writes_an_inode
+        && facts.get(Fact::InodeSync) != Some(false)
+        && !facts.is(Fact::WritebackThisInode)
+    {
+        facts.forget(Fact::WritebackThisInode);
+    }
     facts
 }
 
@@ -312,6 +324,26 @@ mod tests {
         let settled = settle(unseen, &chain(&["put", "do_writepages.cold"], false));
         assert_eq!(settled.get(Fact::WritebackThisInode), None);
         assert_eq!(settled.get(Fact::WritebackOtherInode), None);
+    }
+
+    #[test]
+    fn which_inode_a_flusher_writes_is_unknown_unless_this_one_is_not_written() {
+        let flusher = chain(&["put", "writeback_sb_inodes", "wb_workfn"], false);
+        let syncs = chain(&["put", "write_inode", "writeback_single_inode"], false);
+        let no = [Fact::WritebackThisInode, Fact::WritebackOtherInode];
+        for (yes, chain) in [(&[Fact::Flusher][..], &flusher), (&[][..], &syncs)] {
+            let settled = settle(facts(yes, &no), chain);
+            assert_eq!(settled.get(Fact::WritebackThisInode), None);
+            let mut not_written = facts(yes, &no);
+            not_written.set(Fact::InodeSync, false);
+            let settled = settle(not_written, chain);
+            assert_eq!(settled.get(Fact::WritebackThisInode), Some(false));
+        }
+        let not_seen = facts(&[], &[no[0], no[1], Fact::Flusher]);
+        let settled = settle(not_seen, &flusher);
+        assert_eq!(settled.get(Fact::WritebackThisInode), None);
+        let settled = settle(not_seen, &chain(&["put", "close"], false));
+        assert_eq!(settled.get(Fact::WritebackThisInode), Some(false));
     }
 
     #[test]
