@@ -282,7 +282,7 @@ fn a_configuration_is_judged_without_its_kernel() {
     let fragment = doctor(&["--fragment"], bare);
     assert_eq!(fragment.status.code(), Some(0));
     // Options without a prompt come with others, as Kconfig has it.
-    let derived = b"CONFIG_BPF_EVENTS=y\n";
+    let derived = b"CONFIG_BPF_EVENTS=y\nCONFIG_KPROBES_ON_FTRACE=y\n";
     let whole = [bare, fragment.stdout.as_slice(), derived].concat();
     assert_eq!(doctor(&[], &whole).status.code(), Some(0));
     let json: serde_json::Value =

@@ -78,9 +78,12 @@ pub fn fentry_obstacle(symbols: &Symbols, preemptible: Option<bool>) -> Option<F
              __bpf_tramp_image_put_rcu)",
         ));
     }
-    // A trampoline's program can then be preempted, and the kernel skips it for every other task
-    // that comes to it on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur());
-    // kprobes run with preemption disabled.
+    // Before 5.12 an interrupt may run a trampoline's program on top of itself, and overwrite its
+    // scratch (`__bpf_prog_enter()`, kernel/bpf/trampoline.c). No symbol tells that.
+    //
+    // Where tasks are preempted, that program can be, too, and is then skipped for every other task
+    // that comes to it on that CPU (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur()`); kprobes
+    // run with preemption disabled.
     match preemptible {
         Some(false) => None,
         Some(true) => Some(FentryObstacle::Lossy(
@@ -127,6 +130,15 @@ pub fn kprobes(symbols: &Symbols) -> Result<(), (&'static str, &'static str)> {
         return Err((
             "the kernel has no kprobes",
             "use a kernel with CONFIG_KPROBES=y and CONFIG_KPROBE_EVENTS=y",
+        ));
+    }
+    // arch/x86/kernel/kprobes/ftrace.c, 5.10 to 7.3: built with CONFIG_KPROBES_ON_FTRACE.
+    if !symbols.contains("kprobe_ftrace_handler") {
+        return Err((
+            "kprobes are breakpoints, whose programs run as in an interrupt (no \
+             kprobe_ftrace_handler)",
+            "use a kernel with CONFIG_FUNCTION_TRACER=y and CONFIG_DYNAMIC_FTRACE=y, and so \
+             CONFIG_KPROBES_ON_FTRACE=y",
         ));
     }
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
@@ -244,5 +256,8 @@ mod tests {
         let (missing, remedy) = kprobes(&symbols(&[&["iput"]])).unwrap_err();
         assert!(missing.contains("kprobes"));
         assert!(remedy.contains("CONFIG_KPROBES=y"));
+        let (missing, remedy) = kprobes(&symbols(&[&["register_kprobe"]])).unwrap_err();
+        assert!(missing.contains("breakpoints"));
+        assert!(remedy.contains("CONFIG_KPROBES_ON_FTRACE=y"));
     }
 }

@@ -113,6 +113,8 @@ const KPROBES: Line = Line::on("KPROBES");
 /// Kprobe events and tracers are in its menu (kernel/trace/Kconfig).
 const FTRACE: Line = Line::on("FTRACE");
 const KPROBE_EVENTS: Line = Line::on("KPROBE_EVENTS");
+const FUNCTION_TRACER: Line = Line::on("FUNCTION_TRACER");
+const DYNAMIC_FTRACE: Line = Line::on("DYNAMIC_FTRACE");
 /// Options of lib/Kconfig.debug and `KALLSYMS_ALL` depend on it.
 const DEBUG_KERNEL: Line = Line::on("DEBUG_KERNEL");
 /// A choice since 5.18, of which any member but NONE selects `DEBUG_INFO`.
@@ -186,6 +188,15 @@ pub const OPTIONS: &[KernelOption] = &[
         gives: "kprobes that perf events create",
         kconfig: "kernel/trace/Kconfig",
         lines: &[KPROBES, FTRACE, KPROBE_EVENTS],
+        ..OPTION
+    },
+    KernelOption {
+        name: "KPROBES_ON_FTRACE",
+        attach: Some(Attach::Kprobe),
+        gives: "kprobes that are no breakpoints, whose programs run as in an interrupt; comes with \
+                DYNAMIC_FTRACE",
+        kconfig: "arch/Kconfig",
+        lines: &[KPROBES, FTRACE, FUNCTION_TRACER, DYNAMIC_FTRACE],
         ..OPTION
     },
     KernelOption {
@@ -268,11 +279,7 @@ pub const OPTIONS: &[KernelOption] = &[
         attach: Some(Attach::Fentry),
         gives: "BPF trampolines, which cost half of what kprobes cost; comes with DYNAMIC_FTRACE",
         kconfig: "kernel/trace/Kconfig",
-        lines: &[
-            FTRACE,
-            Line::on("FUNCTION_TRACER"),
-            Line::on("DYNAMIC_FTRACE"),
-        ],
+        lines: &[FTRACE, FUNCTION_TRACER, DYNAMIC_FTRACE],
         ..OPTION
     },
     KernelOption {

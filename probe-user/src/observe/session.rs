@@ -123,7 +123,7 @@ impl Session {
             provokes: options.provokes,
             debug: options.debug,
         })?;
-        let readings = probe::calibrate(&mut probe, options.level, resolved.text)?;
+        let readings = probe::calibrate(&mut probe, options.level, &resolved)?;
         log::info!("the observer itself adds {readings:?}");
         let lock_source = if resolved.layout.lock_classes != 0 {
             LockSource::Lockdep

@@ -5,19 +5,19 @@
 //! makes itself, where nothing is held: closing a pipe drops the last reference to its
 //! inode, from the thread's own way out of the system call (`task_work_run`).
 
-use probe_common::{AddressRange, Baseline, Calibration, Control, Readings, UNKNOWN};
+use probe_common::{AddressRange, Baseline, Calibration, Control, KernelLayout, Readings, UNKNOWN};
 
 use super::{Probe, ProbeError};
-use crate::report::model::Level;
+use crate::{kernel::layout::Resolved, report::model::Level};
 
-/// Measures the baseline and starts recording. `text` is the kernel's own text.
+/// Measures the baseline and starts recording.
 ///
 /// # Errors
-/// If the probes did not see the final put.
+/// If the probes did not see the final put, or see every put as if it were an interrupt's.
 pub fn calibrate(
     probe: &mut Probe,
     level: Level,
-    text: AddressRange,
+    kernel: &Resolved,
 ) -> Result<Readings, ProbeError> {
     let thread = rustix::thread::gettid();
     let thread = u32::try_from(thread.as_raw_nonzero().get()).unwrap_or(0);
@@ -34,11 +34,12 @@ pub fn calibrate(
             source: Box::new(source),
         })?;
     check(&seen, level)?;
+    check_context(&seen.readings, &kernel.layout)?;
     probe.set_control(Control {
         baseline: baseline(&seen.readings),
         recording: 1,
-        own_frames_at_iput: own_frames(&seen.iput_frames, text),
-        own_frames_at_evict: own_frames(&seen.evict_frames, text),
+        own_frames_at_iput: own_frames(&seen.iput_frames, kernel.text),
+        own_frames_at_evict: own_frames(&seen.evict_frames, kernel.text),
         evict_below_iput: seen
             .iput_stack_pointer
             .wrapping_sub(seen.evict_stack_pointer),
@@ -58,6 +59,17 @@ fn check(seen: &Calibration, level: Level) -> Result<(), ProbeError> {
     } else {
         Ok(())
     }
+}
+
+/// A kprobe without ftrace is a breakpoint, whose exception counts as an NMI and a hard interrupt
+/// (`irqentry_nmi_enter()`, kernel/entry/common.c): every task would look interrupted.
+fn check_context(readings: &Readings, layout: &KernelLayout) -> Result<(), ProbeError> {
+    let interrupts = layout.hardirq_mask | layout.nmi_mask;
+    let count = readings.preempt_count;
+    if count != UNKNOWN && u64::from(count) & interrupts != 0 {
+        return Err(ProbeError::Breakpoints);
+    }
+    Ok(())
 }
 
 /// How many of a stack's innermost frames are the observer's own: programs and trampolines
@@ -154,5 +166,26 @@ mod tests {
         assert!(check(&seen, Level::Evictions).is_ok());
         seen.ended = 0;
         assert!(check(&seen, Level::Evictions).is_err());
+    }
+
+    #[test]
+    fn kprobes_that_are_breakpoints_are_refused() {
+        let layout = KernelLayout {
+            hardirq_mask: 0xf_0000,
+            nmi_mask: 0xf0_0000,
+            ..KernelLayout::unknown()
+        };
+        let at = |preempt_count| {
+            let readings = Readings {
+                preempt_count,
+                rcu_nesting: 0,
+                interrupts_off: 0,
+                held_locks: 0,
+            };
+            check_context(&readings, &layout)
+        };
+        assert!(at(0x2).is_ok());
+        assert!(at(UNKNOWN).is_ok());
+        assert!(matches!(at(0x11_0001), Err(ProbeError::Breakpoints)));
     }
 }

@@ -61,6 +61,13 @@ pub enum ProbeError {
          may block them"
     )]
     Silent(String),
+    /// The programs run in the context of an exception.
+    #[error(
+        "kprobes are breakpoints on this kernel, and what they come upon looks like an interrupt; \
+         lastref needs kprobes that go through ftrace: a kernel with CONFIG_FUNCTION_TRACER=y and \
+         CONFIG_DYNAMIC_FTRACE=y, and so CONFIG_KPROBES_ON_FTRACE=y"
+    )]
+    Breakpoints,
     /// The final put for the calibration could not be made.
     #[error("cannot make a pipe for the calibration: {0}")]
     Calibration(#[source] std::io::Error),

@@ -20,7 +20,10 @@ const CHECKS: &[(&str, &[&str])] = &[
     ("types (BTF)", &["DEBUG_INFO_BTF"]),
     ("BPF tracing", &["BPF_EVENTS"]),
     ("BPF ring buffer", &["BPF_SYSCALL"]),
-    ("kprobes", &["KPROBES", "KPROBE_EVENTS"]),
+    (
+        "kprobes",
+        &["KPROBES", "KPROBE_EVENTS", "KPROBES_ON_FTRACE"],
+    ),
     ("lockdep", &["LOCKDEP"]),
     ("PREEMPT_RCU", &["PREEMPT_RCU"]),
     ("PREEMPT_COUNT", &["PREEMPT_COUNT"]),
