@@ -19,7 +19,8 @@ use lastref::report::model::{Level, ProvocationMethod};
 pub struct ProvokeArgs {
     /// Keep reclaiming unused dentries while the command runs, so that references that only the
     /// dentry cache holds vanish; implies --level latent. drop-caches (the default) does so on
-    /// the whole machine, memory in a memory cgroup of the command's own. Only in a guest
+    /// the whole machine, memory in a memory cgroup of the command's own, for which the memory
+    /// controller is switched on at the root of the cgroups. Only in a guest
     #[arg(
         long,
         value_name = "METHOD",

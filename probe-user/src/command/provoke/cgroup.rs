@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::output;
 
 const CONTROLLER: &str = "memory";
+/// The file that says which controllers a cgroup hands out.
+const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
 /// How often, and after what, a removal is tried again: an ended task leaves its cgroup late.
 const REMOVALS: u32 = 20;
 const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
@@ -24,6 +26,8 @@ pub struct MemoryCgroup {
     root: PathBuf,
     /// Whether a pass may be inside one of its files.
     in_use: bool,
+    /// Whether the root did not hand out memory before.
+    switched_on: bool,
     /// Keeps an inode. Who moves a task takes that of the common ancestor's `cgroup.procs`, and
     /// puts it with the cgroups locked (`cgroup_may_write()`, kernel/cgroup/cgroup.c): a last put
     /// there would be a finding that only this program causes.
@@ -55,15 +59,19 @@ impl MemoryCgroup {
         let procs = root.join("cgroup.procs");
         let ancestor =
             File::open(&procs).with_context(|| format!("cannot open {}", procs.display()))?;
-        let subtree = root.join("cgroup.subtree_control");
-        // It stays handed out: to take it back would take it from others who use it by then.
-        if !has_controller(&read(&subtree)?) {
+        let subtree = root.join(SUBTREE_CONTROL);
+        let switched_on = !has_controller(&read(&subtree)?);
+        if switched_on {
             fs::write(&subtree, format!("+{CONTROLLER}")).with_context(|| {
                 format!(
                     "cannot hand out memory in {}; run lastref as root, outside of containers",
                     root.display()
                 )
             })?;
+            output::tell(format_args!(
+                "switched the memory controller on in {}",
+                subtree.display()
+            ));
         }
         let directory = root.join(format!("lastref-{}", process::id()));
         // Only what was made here is removed in the end.
@@ -78,6 +86,7 @@ impl MemoryCgroup {
             directory,
             root,
             in_use: false,
+            switched_on,
             _ancestor: ancestor,
         })
     }
@@ -124,6 +133,24 @@ impl MemoryCgroup {
         Ok(())
     }
 
+    /// Has the root hand out no memory again, if it did not before and no other cgroup is there that
+    /// may have come to use it: it would lose its limits, and the kernel does not refuse unless it
+    /// hands out memory itself (`cgroup_subtree_control_write()`, kernel/cgroup/cgroup.c).
+    fn switch_off(&self) {
+        if !self.switched_on {
+            return;
+        }
+        let subtree = self.root.join(SUBTREE_CONTROL);
+        let has_gone = is_without_children(&self.root)
+            && fs::write(&subtree, format!("-{CONTROLLER}")).is_ok();
+        if !has_gone {
+            output::tell(format_args!(
+                "the memory controller stays on in {}: other cgroups may use it",
+                subtree.display()
+            ));
+        }
+    }
+
     /// Moves what the command has left running into the cgroup that it would have been in. What
     /// ends meanwhile cannot be moved, and need not be.
     fn send_processes_home(&self) {
@@ -147,12 +174,25 @@ impl Drop for MemoryCgroup {
             output::tell(format_args!(
                 "cannot remove the cgroup {directory}: {error}; rmdir it when it is empty"
             ));
+        } else {
+            self.switch_off();
         }
     }
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether the cgroup at `directory` has none below it: each is a directory. Not known is no.
+fn is_without_children(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| {
+        entries.all(|entry| {
+            entry
+                .and_then(|entry| entry.file_type())
+                .is_ok_and(|kind| !kind.is_dir())
+        })
+    })
 }
 
 fn has_controller(list: &str) -> bool {
@@ -211,6 +251,29 @@ mod tests {
         let (without, _) = mounts.split_once("32 ").unwrap();
         assert_eq!(mount_point(without), None);
         assert_eq!(mount_point("odd\n"), None);
+    }
+
+    #[test]
+    fn memory_is_taken_back_only_where_nobody_may_use_it() {
+        let root = tempfile::tempdir().unwrap();
+        let handed_out = |switched_on: bool| {
+            let subtree = root.path().join(SUBTREE_CONTROL);
+            fs::write(&subtree, "memory").unwrap();
+            let directory = root.path().join("lastref-1");
+            fs::create_dir(&directory).unwrap();
+            drop(MemoryCgroup {
+                directory,
+                root: root.path().to_owned(),
+                in_use: false,
+                switched_on,
+                _ancestor: File::open(root.path()).unwrap(),
+            });
+            fs::read_to_string(&subtree).unwrap()
+        };
+        assert_eq!(handed_out(true), "-memory");
+        assert_eq!(handed_out(false), "memory");
+        fs::create_dir(root.path().join("other")).unwrap();
+        assert_eq!(handed_out(true), "memory");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub const fn effect(method: ProvocationMethod) -> &'static str {
         }
         ProvocationMethod::Memory => {
             "take back all memory that can be taken from the command, in a cgroup that is created \
-             for it"
+             for it (the memory controller is switched on at the root of the cgroups, if it is off)"
         }
     }
 }
