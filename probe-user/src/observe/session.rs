@@ -340,9 +340,9 @@ impl Session {
         }
         let held = self.lock_names.held(sample, &mut self.symbolizer);
         let example = calls::example(sample, function, held);
+        // The latest: where a module was, another one's type may be now.
         self.filesystems
-            .entry(sample.key.filesystem)
-            .or_insert_with(|| example.inode.filesystem.clone());
+            .insert(sample.key.filesystem, example.inode.filesystem.clone());
         self.examples.insert(sample.key, example);
     }
 

@@ -7,6 +7,9 @@ use probe_common::AddressRange;
 /// Where the kernel lists its modules.
 const MODULES: &str = "/proc/modules";
 
+/// So many modules are remembered, those that are loaded included: more than a kernel has.
+const SEEN_MAX: usize = 4096;
+
 /// A module and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
@@ -17,7 +20,7 @@ pub struct Module {
     pub range: AddressRange,
 }
 
-/// Every module seen so far, the latest last.
+/// The modules seen so far, the latest last.
 pub struct Modules {
     seen: Vec<Module>,
     loaded: Vec<Module>,
@@ -54,6 +57,8 @@ impl Modules {
         // The latest last: a module that is loaded again is not remembered twice.
         self.seen.retain(|module| !new.contains(module));
         self.seen.extend(new);
+        let too_many = self.seen.len().saturating_sub(SEEN_MAX);
+        self.seen.drain(..too_many);
         self.loaded = now;
         ranges
     }
@@ -151,5 +156,23 @@ short 4096
         );
         assert_eq!(modules.seen.len(), 2);
         assert!(modules.at(0x3000).is_none());
+    }
+
+    #[test]
+    fn the_oldest_that_are_gone_are_forgotten() {
+        let mut modules = Modules::of(Vec::new());
+        for index in 0..=SEEN_MAX as u64 {
+            let start = 0x1000 * (index + 1);
+            modules.update(vec![Module {
+                name: "m".into(),
+                range: AddressRange {
+                    start,
+                    end: start + 0x1000,
+                },
+            }]);
+        }
+        assert_eq!(modules.seen.len(), SEEN_MAX);
+        assert!(modules.at(0x1000).is_none());
+        assert!(modules.at(0x2000).is_some());
     }
 }
