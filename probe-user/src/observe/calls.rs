@@ -14,17 +14,36 @@ use crate::report::model::{
 /// (`MINORBITS`, `include/linux/kdev_t.h`).
 const MINOR_BITS: u32 = 20;
 
-/// Workqueue flags by name (`enum wq_flags`, include/linux/workqueue.h; the same values
-/// from 5.10 to 7.3). The two that rules depend on come as facts, by the running kernel's
-/// own values; these are for the reader.
-const WORKQUEUE_FLAGS: &[(u32, &str)] = &[
-    (1 << 1, "WQ_UNBOUND"),
-    (1 << 2, "WQ_FREEZABLE"),
-    (1 << 3, "WQ_MEM_RECLAIM"),
-    (1 << 4, "WQ_HIGHPRI"),
-    (1 << 5, "WQ_CPU_INTENSIVE"),
-    (1 << 17, "__WQ_ORDERED"),
+/// What tells that a workqueue has a flag.
+enum Tells {
+    /// A bit that is the same from 5.10 to 7.3.
+    Bit(u32),
+    /// A fact, which the kernel half knows by the running kernel's own value.
+    Fact(Fact),
+}
+
+/// Workqueue flags by name (`enum wq_flags`, include/linux/workqueue.h).
+const WORKQUEUE_FLAGS: &[(Tells, &str)] = &[
+    (Tells::Bit(1 << 1), "WQ_UNBOUND"),
+    (Tells::Bit(1 << 2), "WQ_FREEZABLE"),
+    (Tells::Fact(Fact::MemReclaimWorker), "WQ_MEM_RECLAIM"),
+    (Tells::Bit(1 << 4), "WQ_HIGHPRI"),
+    (Tells::Bit(1 << 5), "WQ_CPU_INTENSIVE"),
+    (Tells::Fact(Fact::OrderedWorker), "__WQ_ORDERED"),
 ];
+
+/// The names of the flags of a worker's queue.
+fn workqueue_flags(bits: u32, facts: Facts) -> Vec<String> {
+    let is_set = |tells: &Tells| match tells {
+        Tells::Bit(flag) => bits & flag != 0,
+        Tells::Fact(fact) => facts.is(*fact),
+    };
+    WORKQUEUE_FLAGS
+        .iter()
+        .filter(|(tells, _)| is_set(tells))
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
+}
 
 /// `major:minor`.
 pub fn device(packed: u32) -> String {
@@ -138,11 +157,7 @@ pub fn example(sample: &SampleRecord, function: Option<String>, held: HeldLocks)
         work: (sample.work_function != 0).then(|| Work {
             function: function.unwrap_or_else(|| "(unknown)".to_owned()),
             workqueue: name(&sample.workqueue),
-            flags: WORKQUEUE_FLAGS
-                .iter()
-                .filter(|(flag, _)| sample.workqueue_flags & flag != 0)
-                .map(|(_, name)| (*name).to_owned())
-                .collect(),
+            flags: workqueue_flags(sample.workqueue_flags, facts),
         }),
         stack_left_bytes: known(sample.stack_left),
         held_locks: held.locks,
@@ -159,6 +174,18 @@ mod tests {
         assert_eq!(name(b"ext4\0junk"), "ext4");
         assert_eq!(name(b"full"), "full");
         assert_eq!(name(&[0xff, 0]), "\u{fffd}");
+    }
+
+    #[test]
+    fn flags_that_are_facts_are_named_by_the_facts() {
+        let mut facts = Facts::default();
+        assert_eq!(workqueue_flags(1 << 1 | 1 << 3, facts), ["WQ_UNBOUND"]);
+        facts.set(Fact::MemReclaimWorker, true);
+        facts.set(Fact::OrderedWorker, true);
+        assert_eq!(
+            workqueue_flags(1 << 1, facts),
+            ["WQ_UNBOUND", "WQ_MEM_RECLAIM", "__WQ_ORDERED"]
+        );
     }
 
     #[test]
