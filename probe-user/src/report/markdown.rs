@@ -13,6 +13,10 @@ use super::units::{count, duration_ms};
 /// Columns before a line of code. The kernel's own form of a frame has one more.
 const CODE: usize = 4;
 
+/// What would make a link, an image, emphasis, a character, a tag, mathematics, or call for a person
+/// or an issue, if it were not code.
+const MARKUP: [char; 10] = ['[', ']', '*', '~', '&', '<', '$', '@', '#', '\\'];
+
 /// Writes the summary and all findings.
 ///
 /// # Errors
@@ -78,7 +82,7 @@ fn summary(page: &mut Page, report: &Report) {
 fn finding(page: &mut Page, number: usize, site: &Site, kernel: &Kernel) {
     let worst = parts::worst(site);
     let title = worst.map_or("A site without a rule", |hazard| &hazard.title);
-    heading(page, "##", &format!("{number}. {title}"));
+    heading(page, &format!("## {number}."), title);
     let by = worst.map_or_else(String::new, |hazard| {
         format!(" by rule {}", span(&hazard.rule))
     });
@@ -202,9 +206,9 @@ fn evidence(hazard: &Hazard) -> String {
 }
 
 /// A heading. It stays in one line.
-fn heading(page: &mut Page, level: &str, text: &str) {
+fn heading(page: &mut Page, mark: &str, text: &str) {
     page.gap();
-    page.verbatim(0, &format!("{level} {}", code(text)));
+    page.verbatim(0, &format!("{mark} {}", markdown(text)));
 }
 
 /// A paragraph with an empty line before it; nothing at all without text.
@@ -231,40 +235,66 @@ fn span(text: &str) -> String {
     format!("`{}`", text.replace('`', "'"))
 }
 
-/// Prose that Markdown shows as it is, with the names in it marked as code.
+/// Prose that Markdown shows as it is, with the names in it marked as code: those that the kernel's
+/// words are full of, and any word that Markdown would make something else of.
 fn markdown(text: &str) -> String {
     let marked = code(text);
-    let mut shown = String::with_capacity(marked.len());
-    let mut in_code = false;
-    for word in marked.split_inclusive(' ') {
-        // Any word may come first in a line.
-        let mark = (!in_code).then(|| block_mark(word)).flatten();
-        for (at, character) in word.char_indices() {
-            in_code ^= character == '`';
-            if !in_code && (character == '<' || mark == Some(at)) {
-                shown.push('\\');
-            }
-            shown.push(character);
-        }
+    let words: Vec<&str> = marked.split(' ').collect();
+    let mut rest = words.as_slice();
+    let mut shown = Vec::new();
+    while let Some((word, after)) = rest.split_first() {
+        let more = match after.iter().position(|word| is_half(word)) {
+            Some(at) if is_half(word) => at + 1,
+            _ => 0,
+        };
+        let (piece, after) = rest.split_at(1 + more);
+        shown.push(literal(piece));
+        rest = after;
     }
-    shown
+    shown.join(" ")
 }
 
-/// Where in `word` the mark is that would make a line that begins with it an item, a heading or a
-/// quotation.
+/// Whether code begins in `text` and does not end, or the other way round.
+fn is_half(text: &str) -> bool {
+    text.matches('`').count() % 2 == 1
+}
+
+/// A word, or several that code in them holds together.
+fn literal(words: &[&str]) -> String {
+    let mut piece = String::new();
+    for (number, word) in words.iter().enumerate() {
+        if number > 0 {
+            // Blocks come before code: no line may begin with a mark, in code neither.
+            piece.push(if block_mark(word).is_some() {
+                '\u{a0}'
+            } else {
+                ' '
+            });
+        }
+        piece.push_str(word);
+    }
+    let has_markup = |text: &str| text.contains(MARKUP);
+    if is_half(&piece) || piece.contains("``") || piece.split('`').step_by(2).any(has_markup) {
+        return span(&piece);
+    }
+    if let Some(at) = block_mark(&piece) {
+        piece.insert(at, '\\');
+    }
+    piece
+}
+
+/// Where in `word` the mark is that would make a line that begins with it an item, a heading, a
+/// quotation, a rule, code or a block of HTML.
 fn block_mark(word: &str) -> Option<usize> {
-    let word = word.trim_end();
     let after_number = word.trim_start_matches(|digit: char| digit.is_ascii_digit());
     let number = word.len() - after_number.len();
     if number > 0 && matches!(after_number, "." | ")") {
         return Some(number);
     }
-    let is_heading = !word.is_empty() && word.trim_start_matches('#').is_empty();
-    let is_rule = |mark: char| word.len() > 2 && word.trim_start_matches(mark).is_empty();
-    (word.starts_with('>')
-        || matches!(word, "-" | "+" | "*")
-        || is_heading
-        || ['-', '=', '*', '~'].into_iter().any(is_rule))
+    let is_all = |mark: char| !word.is_empty() && word.trim_start_matches(mark).is_empty();
+    (word.starts_with(['>', '<'])
+        || word.starts_with("~~~")
+        || ['-', '+', '*', '#', '=', '_'].into_iter().any(is_all))
     .then_some(0)
 }
 
@@ -343,26 +373,56 @@ mod tests {
     #[test]
     fn names_stay_text() {
         for (text, shown) in [
-            ("a <b> c", "a \\<b> c"),
+            ("a <b> c", "a `<b>` c"),
             (
-                "# not - a > list 1) of 2. +",
-                "\\# not \\- a \\> list 1\\) of 2\\. \\+",
+                "# not - a > list 1) of 2. + =",
+                "`#` not \\- a \\> list 1\\) of 2\\. \\+ \\=",
             ),
-            ("`x < y - z` < 5", "`x < y - z` \\< 5"),
-            ("=== ->f() 1.5", "\\=== ->f() 1.5"),
+            ("=== ->f() 1.5", "\\=== `->f()` 1.5"),
+            (
+                "![](//x) [a](//b) *c* &lt; @d #1 \\e",
+                "`![](//x)` `[a](//b)` `*c*` `&lt;` `@d` `#1` `\\e`",
+            ),
+            // Code that ends, and code that does not.
+            ("`x y` < 5", "`x y` `<` 5"),
+            ("`x < y - z` 5", "`x\u{a0}< y\u{a0}- z` 5"),
+            ("a` <b> `c", "a`\u{a0}<b> `c"),
+            ("a`b <i> c", "`a'b` `<i>` c"),
+            ("`` ` <b> ``", "`''` `'` `<b>` `''`"),
+            ("(`x`)[y]", "`('x')[y]`"),
         ] {
-            assert_eq!(markdown(text), shown.replace("->f()", "`->f()`"));
+            assert_eq!(markdown(text), shown);
         }
         assert_eq!(span("a`b"), "`a'b`");
         let mut report = sample::report();
         let site = &mut report.findings[0];
         site.frames[0].function = Some("\n# heading\n".into());
         site.contexts[0].example.as_mut().unwrap().comm = "\n> <img src=x>".into();
+        let example = site.contexts[0].example.as_mut().unwrap();
+        example.inode.superblock = "![](//x)".into();
+        if let Some(work) = &mut example.work {
+            work.workqueue = "` @name `<b>".into();
+        }
+        site.stuck[0].comm = "`<i>".into();
         let text = written(&report);
         assert!(
             !text.contains("\n# heading") && !text.contains("\n>"),
             "{text}"
         );
-        assert!(text.contains("\\n> \\<img src=x>"), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for shown in ["\\n> `<img` src=x>", "`![](//x)`", "`'<i>,`"] {
+            assert!(words.contains(shown), "{shown}:\n{text}");
+        }
+        // All that is not code in lines or in blocks.
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("    "))
+            .collect();
+        for outside in lines.join("\n").split('`').step_by(2) {
+            assert!(
+                !outside.contains(['[', '<', '@', '&']),
+                "{outside}:\n{text}"
+            );
+        }
     }
 }
