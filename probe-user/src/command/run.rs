@@ -17,7 +17,8 @@ pub struct RunArgs {
     /// Return the command's own exit status instead of the verdict
     #[arg(long)]
     passthrough: bool,
-    /// The command and its arguments
+    /// The command and its arguments; if watching ends first it is sent SIGTERM, and so are its
+    /// children unless there is a terminal, where ^C reaches them
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
