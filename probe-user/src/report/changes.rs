@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
 };
 
 use super::{
@@ -71,7 +71,7 @@ impl Changes {
             lines.push(Line::Start(start(report)));
         }
         let at_ms = report.capture.duration_ms;
-        for site in report.findings.iter().chain(&report.other_sites) {
+        for site in report.sites() {
             if self.wanted.has(site) {
                 lines.extend(self.site(at_ms, site));
             }
@@ -114,8 +114,8 @@ impl Changes {
     }
 
     fn stuck(&mut self, at_ms: u64, report: &Report, lines: &mut Vec<Line>) {
-        let mut before = std::mem::take(&mut self.stuck);
-        for site in report.findings.iter().chain(&report.other_sites) {
+        let before = std::mem::take(&mut self.stuck);
+        for site in report.sites() {
             for call in &site.stuck {
                 let id = (site.id.clone(), call.thread, call.device.clone(), call.ino);
                 let line = StuckLine {
@@ -125,50 +125,63 @@ impl Changes {
                     over: false,
                     call: call.clone(),
                 };
-                if before.remove(&id).is_none() {
+                if !before.contains_key(&id) {
                     lines.push(Line::Stuck(line.clone()));
                 }
                 self.stuck.insert(id, line);
             }
         }
-        lines.extend(before.into_values().map(|line| {
-            Line::Stuck(StuckLine {
-                at_ms,
-                over: true,
-                ..line
-            })
-        }));
+        let mut absent = before;
+        absent.retain(|id, _| !self.stuck.contains_key(id));
+        for (id, line) in absent {
+            // A thread that runs at this very moment has no stack to show, and its call is not
+            // among the stuck ones: as long as the site has evictions for all of them, none is
+            // known to be over.
+            if may_be_inside(report, &id.0, &self.stuck) {
+                self.stuck.insert(id, line);
+            } else {
+                lines.push(Line::Stuck(StuckLine {
+                    at_ms,
+                    over: true,
+                    ..line
+                }));
+            }
+        }
     }
+}
+
+/// Whether a site has more evictions that have not ended than there are `stuck` calls of it.
+fn may_be_inside(report: &Report, site: &str, stuck: &BTreeMap<StuckId, StuckLine>) -> bool {
+    let told = stuck.keys().filter(|(id, ..)| id == site).count() as u64;
+    report
+        .sites()
+        .any(|other| other.id == site && other.counts.in_flight > told)
 }
 
 impl Told {
     fn of(site: &Site) -> Self {
-        let mut contexts = DefaultHasher::new();
-        site.known.hash(&mut contexts);
-        for context in &site.contexts {
-            context.facts.yes.hash(&mut contexts);
-            context.facts.unknown.hash(&mut contexts);
-            for hazard in &context.hazards {
-                hazard.rule.hash(&mut contexts);
-            }
-        }
-        let mut counts = DefaultHasher::new();
-        site.counts.hash(&mut counts);
+        // Their order is that of their counts, and says nothing new.
+        let contexts = site.contexts.iter().map(|context| {
+            let hazards: Vec<_> = context
+                .hazards
+                .iter()
+                .map(|hazard| (&hazard.rule, hazard.severity, hazard.if_final))
+                .collect();
+            let facts = &context.facts;
+            hash(&(context.severity, &facts.yes, &facts.unknown, hazards))
+        });
         Self {
             severity: site.severity,
-            contexts: contexts.finish(),
-            counts: counts.finish(),
+            contexts: contexts.fold(hash(&site.known), u64::wrapping_add),
+            counts: hash(&site.counts),
         }
     }
 }
 
-impl Site {
-    /// The worst rule that matched, if any did.
-    #[must_use]
-    pub fn rule(&self) -> Option<&str> {
-        let hazard = self.contexts.first()?.hazards.first()?;
-        Some(&hazard.rule)
-    }
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn start(report: &Report) -> Start {
@@ -188,7 +201,7 @@ fn start(report: &Report) -> Start {
 fn end(report: &Report) -> End {
     let capture = &report.capture;
     let mut sites = BTreeMap::new();
-    for site in report.findings.iter().chain(&report.other_sites) {
+    for site in report.sites() {
         *sites.entry(site.severity.name().to_owned()).or_default() += 1;
     }
     End {
@@ -266,6 +279,7 @@ mod tests {
         report.findings[1].severity = Severity::Unsafe;
         report.findings[0].contexts[0].facts.yes.pop();
         report.findings[0].stuck.clear();
+        report.findings[0].counts.in_flight = 0;
         report.losses.ring_full = 1;
         let lines = changes.since(&report, false);
         assert_eq!(
@@ -287,6 +301,43 @@ mod tests {
     }
 
     #[test]
+    fn contexts_in_another_order_are_no_news() {
+        let mut changes = from(Severity::Risky);
+        let mut report = sample::report();
+        let site = &mut report.findings[0];
+        let mut other = site.contexts[0].clone();
+        other.facts.yes.pop();
+        site.contexts.push(other);
+        changes.since(&report, false);
+        report.findings[0].contexts.reverse();
+        assert!(changes.since(&report, false).is_empty());
+        let hazard = &mut report.findings[0].contexts[0].hazards[0];
+        hazard.if_final = Some(Severity::Deadlock);
+        assert_eq!(
+            kinds(&changes.since(&report, false)),
+            ["Contexts 0f3a5b7c9d1e2f40"]
+        );
+    }
+
+    #[test]
+    fn a_stuck_call_that_runs_for_a_moment_is_not_over() {
+        let mut changes = from(Severity::Risky);
+        let mut report = sample::report();
+        changes.since(&report, false);
+        let stuck = std::mem::take(&mut report.findings[0].stuck);
+        assert!(changes.since(&report, false).is_empty());
+        report.findings[0].stuck = stuck;
+        assert!(changes.since(&report, false).is_empty());
+        report.findings[0].stuck.clear();
+        assert!(changes.since(&report, false).is_empty());
+        report.findings[0].counts.in_flight = 0;
+        assert_eq!(
+            kinds(&changes.since(&report, false)),
+            ["Counts 0f3a5b7c9d1e2f40", "over 0f3a5b7c9d1e2f40"]
+        );
+    }
+
+    #[test]
     fn every_line_is_valid_and_read_again() {
         let schema = serde_json::to_value(jsonl::schema()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
@@ -296,6 +347,7 @@ mod tests {
         let mut lines = changes.since(&report, false);
         report.findings[0].counts.kept += 1;
         report.findings[0].stuck.clear();
+        report.findings[0].counts.in_flight = 0;
         lines.extend(changes.since(&report, true));
         for line in &lines {
             line.write(&mut text).unwrap();

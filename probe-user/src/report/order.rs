@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::model::{Report, Severity, Site};
+use super::parts;
 
 /// The mildest severity that makes a site a finding.
 pub const FINDING: Severity = Severity::Latent;
@@ -11,6 +12,14 @@ impl Report {
     /// Every site, the findings first.
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
         self.findings.iter().chain(&self.other_sites)
+    }
+}
+
+impl Site {
+    /// The worst rule that matched, if any did.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        parts::worst(self).map(|hazard| hazard.rule.as_str())
     }
 }
 

@@ -50,7 +50,7 @@ impl Rates {
         }
         self.at_ms = report.capture.duration_ms;
         let seconds = std::time::Duration::from_millis(milliseconds).as_secs_f64();
-        for site in report.findings.iter().chain(&report.other_sites) {
+        for site in report.sites() {
             if !self.sites.contains_key(&site.id) {
                 self.sites.insert(site.id.clone(), Rate::default());
             }

@@ -99,8 +99,8 @@ pub fn list(
     wanted: Wanted,
     filter: &str,
 ) -> Vec<usize> {
-    let sites = report.findings.iter().chain(&report.other_sites);
-    let mut listed: Vec<(usize, &Site)> = sites
+    let mut listed: Vec<(usize, &Site)> = report
+        .sites()
         .enumerate()
         .filter(|(_, site)| wanted.has(site) && matches(site, filter))
         .collect();

@@ -150,8 +150,8 @@ impl State {
             return;
         };
         self.rows = rows::list(&report, &self.rates, self.sort, self.wanted, &self.filter);
-        let sites = report.findings.iter().chain(&report.other_sites);
-        self.stuck_calls = sites
+        self.stuck_calls = report
+            .sites()
             .enumerate()
             .flat_map(|(index, site)| (0..site.stuck.len()).map(move |call| (index, call)))
             .collect();
@@ -220,9 +220,7 @@ impl State {
         {
             return Some(site);
         }
-        let report = self.report()?;
-        let mut sites = report.findings.iter().chain(&report.other_sites);
-        sites.find(|site| site.id == selected)
+        self.report()?.sites().find(|site| site.id == selected)
     }
 
     /// Fits everything into `area`, before it is drawn.

@@ -84,6 +84,7 @@ mod tests {
         let mut lines = changes.since(&report, false);
         report.capture.duration_ms += 2_000;
         report.findings[0].stuck.clear();
+        report.findings[0].counts.in_flight = 0;
         report.findings[1].counts.final_puts += 1;
         lines.extend(changes.since(&report, true));
         let text: Vec<String> = lines.iter().filter_map(sentence).collect();
