@@ -9,7 +9,7 @@ use super::*;
 use crate::report::sample;
 
 /// The forms that show the addresses that `--addresses` has kept.
-const WITH_ADDRESSES: [Format; 3] = [Format::Text, Format::Json, Format::Html];
+const WITH_ADDRESSES: [Format; 2] = [Format::Text, Format::Json];
 
 /// Values that are no free text, by the names of their fields.
 const FIXED: [&str; 6] = [

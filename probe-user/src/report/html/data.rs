@@ -159,12 +159,7 @@ impl<'a> Data<'a> {
     /// What the page shows of `report`.
     pub(super) fn of(report: &'a Report, options: &'a HtmlOptions) -> Self {
         let mut tables = Tables::default();
-        let sites = report
-            .findings
-            .iter()
-            .chain(&report.other_sites)
-            .map(|site| tables.site(site))
-            .collect();
+        let sites = report.sites().map(|site| tables.site(site)).collect();
         let Report {
             tool,
             kernel:
@@ -333,7 +328,7 @@ impl<'a> FrameRow<'a> {
         Self {
             function: frame.function.as_deref(),
             module: frame.module.as_deref(),
-            printed: frames::name(frame, true),
+            printed: frames::name(frame, false),
             source: frame.source.as_ref(),
             inlined: &frame.inlined,
         }
