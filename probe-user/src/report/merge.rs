@@ -120,6 +120,7 @@ impl Merger {
         let sites = self.sites.finish();
         let numbers = sites.iter().map(|site| &site.counts);
         if self.losses.is_saturated()
+            || self.losses.probe_hits_missed == Some(u64::MAX)
             || self.totals.is_saturated()
             || numbers.into_iter().any(Counts::is_saturated)
         {

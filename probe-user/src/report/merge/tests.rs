@@ -364,12 +364,17 @@ fn what_is_missing_or_too_large_is_told() {
     merger.note_unreadable();
     let first = merger.finish();
     assert!(!first.capture.complete);
-    let mut huge = sample::empty();
-    huge.totals.final_puts = u64::MAX;
-    let sum = merge([&first, &huge]);
-    assert_eq!(sum.totals.final_puts, u64::MAX);
-    let conflicts = sum.merged.unwrap().conflicts.concat();
-    assert!(conflicts.contains("18446744073709551615 stands for that or more"));
+    let huge: [fn(&mut Report); 2] = [
+        |report| report.totals.final_puts = u64::MAX,
+        |report| report.losses.probe_hits_missed = Some(u64::MAX),
+    ];
+    for set in huge {
+        let mut huge = sample::empty();
+        set(&mut huge);
+        let conflicts = merge([&first, &huge]).merged.unwrap().conflicts.concat();
+        assert!(conflicts.contains("18446744073709551615 stands for that or more"));
+    }
+    let sum = merge([&first, &sample::empty()]);
     let reasons = sum.capture.incomplete_because;
     for expected in [
         "7 probe hits skipped by the kernel",
