@@ -9,9 +9,8 @@ use std::process::ExitCode;
 use lastref::report::file::{self, ReportError};
 use lastref::report::format::{Format, Options};
 use lastref::report::merge::Merger;
-use rustix::fs::stat;
 
-use super::{FAILED, output};
+use super::{FAILED, files, output};
 use inputs::{Inputs, Origin};
 
 /// Merge the reports of many hosts or runs into one.
@@ -100,7 +99,7 @@ impl MergeArgs {
         origin: Origin,
     ) -> anyhow::Result<Option<lastref::report::model::Report>> {
         if let Some(output) = &self.output
-            && is_same_file(path, output)
+            && files::is_same(path, output)
         {
             if origin == Origin::Directory {
                 return Ok(None);
@@ -116,9 +115,4 @@ impl MergeArgs {
             report => Ok(Some(report?)),
         }
     }
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| stat(path).map(|stat| (stat.st_dev, stat.st_ino));
-    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }

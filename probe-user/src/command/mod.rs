@@ -4,6 +4,7 @@
 mod diff;
 mod display;
 mod doctor;
+mod files;
 mod generate;
 mod hazards;
 mod live;

@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     CANNOT_WATCH, FAILED,
     display::Display,
-    output,
+    files, output,
     outputs::{OutputArgs, Outputs},
     provoke::{Plan, Provoker},
     stop::Stop,
@@ -125,6 +125,7 @@ pub fn run(args: &ObserveArgs, stage: Stage, workload: Option<&WorkloadArgs>) ->
     if args.interval.is_zero() {
         anyhow::bail!("--interval must be longer than nothing");
     }
+    args.keep_inputs()?;
     if args.debug_ebpf {
         env_logger::Builder::new()
             .filter_level(log::LevelFilter::Debug)
@@ -290,6 +291,23 @@ impl ObserveArgs {
     /// What `--level` said.
     pub fn level(&self) -> Option<Level> {
         self.level
+    }
+
+    /// The first interval replaces files; none may be one that is read.
+    fn keep_inputs(&self) -> Result<()> {
+        let [output, prometheus] = self.outputs.files();
+        files::keep(
+            &[
+                ("--baseline", self.baseline.as_deref()),
+                ("--suppress", self.suppress.as_deref()),
+                ("--vmlinux", self.vmlinux.as_deref()),
+            ],
+            &[
+                output,
+                prometheus,
+                ("--ready-file", self.ready_file.as_deref()),
+            ],
+        )
     }
 
     fn session_options(&self, provokes: bool) -> Result<SessionOptions> {

@@ -24,6 +24,7 @@ use lastref::{
 
 use super::{
     display::{self, Display, Outcome},
+    files::Named,
     live,
     observe::Stage,
     output,
@@ -208,6 +209,14 @@ impl Drop for Outputs<'_> {
 }
 
 impl OutputArgs {
+    /// The files that are replaced at each interval.
+    pub fn files(&self) -> [Named<'_>; 2] {
+        [
+            ("--output", self.output.as_deref()),
+            ("--prometheus", self.prometheus.as_deref()),
+        ]
+    }
+
     fn shown(&self) -> Shown {
         if self.json {
             Shown::Report(Format::Json)
