@@ -5,11 +5,10 @@ mod command;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match command::Cli::parse_or_exit().run() {
-        Ok(code) => code,
-        Err(error) => {
-            command::tell(format_args!("{error:#}"));
-            ExitCode::from(command::FAILED)
-        }
-    }
+    let code = command::Cli::parse_or_exit().run().unwrap_or_else(|error| {
+        command::tell(format_args!("{error:#}"));
+        ExitCode::from(command::FAILED)
+    });
+    command::settle(command::PATIENCE);
+    code
 }

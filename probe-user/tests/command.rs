@@ -204,6 +204,55 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
+fn what_is_read_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = example(&directory);
+    let before = fs::read(&path).unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for (reader, writer) in [
+        ("--baseline", "--output"),
+        ("--suppress", "--output"),
+        ("--baseline", "--prometheus"),
+        ("--baseline", "--ready-file"),
+    ] {
+        let mut command = lastref(&["run", reader]);
+        command
+            .arg(&path)
+            .arg(writer)
+            .arg(&link)
+            .args(["--", "true"]);
+        let output = command.output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            error.contains(&format!("name another file for {writer}")),
+            "{error}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
+
+#[test]
+fn names_in_messages_do_nothing_to_a_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let hostile = directory.path().join("\x1b]0;title\x07\n.json");
+    fs::write(&hostile, "").unwrap();
+    let output = lastref(&["merge"]).arg(&hostile).output().unwrap();
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("\\u{1b}]0;title\\u{7}\\n.json is empty"),
+        "{error}"
+    );
+    assert!(!error.contains(['\x1b', '\x07']), "{error}");
+    assert!(
+        error.lines().all(|line| line.starts_with("lastref: ")),
+        "{error}"
+    );
+}
+
+#[test]
 fn provoking_is_refused_where_it_makes_no_sense() {
     for (arguments, expected) in [
         (

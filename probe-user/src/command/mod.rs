@@ -24,7 +24,7 @@ mod workload;
 
 use std::process::ExitCode;
 
-pub use output::tell;
+pub use output::{PATIENCE, settle, tell};
 
 use anstream::ColorChoice;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

@@ -156,7 +156,8 @@ async fn observe(
     let mut session = match Session::start(args.session_options(plan.is_some())?) {
         Ok(session) => session,
         Err(error) => {
-            output::tell(&error);
+            // The verifier's log, if it is part of it, is of many lines.
+            error.to_string().lines().for_each(output::tell);
             return Ok(ExitCode::from(if error.is_our_failure() {
                 FAILED
             } else {
@@ -238,9 +239,7 @@ async fn observe(
     }
     let (report, written) = outputs.finish(report, args.fail_on)?;
     if let Err(error) = written {
-        output::tell(format_args!(
-            "{error:#}; the report is on standard output only"
-        ));
+        output::tell(format_args!("{error:#}"));
         return Ok(ExitCode::from(FAILED));
     }
     // The probes first: to clean up after a provocation that hangs may hang, too.

@@ -37,6 +37,7 @@ impl Stop {
                 "interrupted twice, leaving at once; \
                  the report of the last interval is in --output, if that was given",
             );
+            output::settle(output::PATIENCE);
             std::process::exit(i32::from(FAILED));
         });
         Ok(Self { requested })
