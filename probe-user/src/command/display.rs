@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use lastref::report::{
     changes::{Changes, Wanted},
     model::Report,
@@ -47,7 +47,8 @@ pub enum Outcome {
 pub struct Display {
     updates: Option<watch::Sender<Option<Update>>>,
     stop: Arc<Notify>,
-    thread: JoinHandle<()>,
+    /// `None` once it was waited for.
+    thread: Option<JoinHandle<Result<()>>>,
     /// How long it may take to end.
     patience: Duration,
 }
@@ -72,19 +73,23 @@ impl Display {
         let thread = thread::Builder::new()
             .name("display".to_owned())
             .spawn(move || match show(mailbox) {
-                Ok(Outcome::Over) => {}
-                Ok(Outcome::Stop) => asks.notify_one(),
+                Ok(Outcome::Over) => Ok(()),
+                Ok(Outcome::Stop) => {
+                    asks.notify_one();
+                    Ok(())
+                }
                 Err(error) => {
                     output::tell(format_args!(
                         "{error:#}; watching goes on without showing it"
                     ));
+                    Err(error)
                 }
             })
             .context("cannot start a thread")?;
         Ok(Self {
             updates: Some(sender),
             stop,
-            thread,
+            thread: Some(thread),
             patience,
         })
     }
@@ -99,6 +104,34 @@ impl Display {
         }
     }
 
+    /// Has the last report shown, and waits until it is.
+    ///
+    /// # Errors
+    /// If not all could be shown.
+    pub fn finish(mut self, report: &Arc<Report>) -> Result<()> {
+        self.show(report, true);
+        self.end()
+    }
+
+    /// Closes the mailbox and waits until all is shown.
+    fn end(&mut self) -> Result<()> {
+        drop(self.updates.take());
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        while !thread.is_finished() {
+            if began.elapsed() >= self.patience {
+                // Left behind: who shows nothing any more has no more to say.
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the display has broken down; report this")))
+    }
+
     /// Ends when the one who watches wants to stop; never, if nobody does.
     pub async fn stop_requested(display: Option<&Self>) {
         match display {
@@ -109,13 +142,9 @@ impl Display {
 }
 
 impl Drop for Display {
-    /// Closes the mailbox and waits until all is shown.
+    /// When it does not matter any more what was shown.
     fn drop(&mut self) {
-        drop(self.updates.take());
-        let began = Instant::now();
-        while !self.thread.is_finished() && began.elapsed() < self.patience {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let _ = self.end();
     }
 }
 
@@ -184,6 +213,8 @@ pub fn sentences(mut mailbox: Mailbox, wanted: Wanted) -> Outcome {
         if let Some(more) = news.len().checked_sub(NEWS).filter(|more| *more > 0) {
             output::tell(format_args!("and {more} more"));
         }
+        // A slow reader gets what is new when it has read what was.
+        output::settle(Duration::MAX);
     }
     Outcome::Over
 }
@@ -267,6 +298,17 @@ mod tests {
         let began = Instant::now();
         drop(display);
         assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_shown_is_known_at_the_end() {
+        let display = Display::start(Duration::MAX, |mut mailbox| {
+            mailbox.wait();
+            anyhow::bail!("the disk is full")
+        })
+        .unwrap();
+        let error = display.finish(&report()).unwrap_err();
+        assert_eq!(error.to_string(), "the disk is full");
     }
 
     #[tokio::test]

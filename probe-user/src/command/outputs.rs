@@ -16,7 +16,7 @@ use lastref::{
         changes::Wanted,
         file::{self, Readers},
         format::{Format, Options},
-        model::{Report, Severity},
+        model::{Report, Severity, Site},
         prometheus::Metrics,
         suppress::Suppressions,
     },
@@ -35,10 +35,14 @@ use super::{
 /// What `node_exporter` takes the names of its files to end in; it passes over others.
 const METRICS_EXTENSION: &str = "prom";
 
+/// The forms that people read from the first finding to the last.
+const LISTS: [Format; 2] = [Format::Text, Format::Markdown];
+
 /// What is shown, and written where.
 #[derive(Debug, clap::Args)]
 pub struct OutputArgs {
-    /// Show only findings at least as bad as this; --output keeps all
+    /// In text, Markdown and jsonl, show only findings at least as bad as this, unless all are
+    /// asked for; other forms have all, as --output has
     #[arg(long, value_enum, default_value_t = Severity::Latent)]
     min_severity: Severity,
     /// Write the report here as JSON, anew at each interval; created with mode 0600
@@ -157,7 +161,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// Writes and shows the whole report, and returns it as it was shown. The inner result is that of
-    /// writing files, which the report has been shown in spite of.
+    /// writing files and the stream of news, which the report has been shown in spite of.
     ///
     /// # Errors
     /// If it cannot be shown.
@@ -165,35 +169,46 @@ impl<'a> Outputs<'a> {
         &mut self,
         mut report: Report,
         fail_on: Severity,
-    ) -> Result<(Arc<Report>, Result<()>)> {
+    ) -> Result<(Report, Result<()>)> {
         suppress::apply(self.suppressions.as_ref(), &mut report);
         let report = Arc::new(report);
-        let written = self.write(&report, false);
-        if let Some(display) = self.display.take() {
-            display.show(&report, true);
-            // Which waits until all is shown.
-            drop(display);
+        let mut written = self.write(&report, false);
+        let told = self
+            .display
+            .take()
+            .map_or(Ok(()), |display| display.finish(&report));
+        // Whatever else failed to show news, the whole report is shown below.
+        if self.args.shown() == Shown::Lines {
+            written = written.and(told);
         }
         // Should it have been left behind.
         live::restore();
         output::release();
-        self.args.show(&report, fail_on)?;
+        let mut report = Arc::unwrap_or_clone(report);
+        self.args.show(&mut report, fail_on)?;
         suppress::tell_idle(&report);
         Ok((report, written))
     }
 
+    /// Writes the files, the report first; one that fails does not keep the other from being written.
     fn write(&mut self, report: &Report, up: bool) -> Result<()> {
-        if let Some(path) = &self.args.prometheus {
-            let text = self.metrics.render(report, Timestamp::now(), up);
-            file::write_for(Readers::Everyone, path, |out| {
-                out.write_all(text.as_bytes())
+        let written = self
+            .args
+            .output
+            .as_ref()
+            .map_or(Ok(()), |path| file::write(path, report));
+        let metrics = self
+            .args
+            .prometheus
+            .as_ref()
+            .map_or(Ok(()), |path| {
+                let text = self.metrics.render(report, Timestamp::now(), up);
+                file::write_for(Readers::Everyone, path, |out| {
+                    out.write_all(text.as_bytes())
+                })
             })
-            .context("the metrics are not written")?;
-        }
-        if let Some(path) = &self.args.output {
-            file::write(path, report)?;
-        }
-        Ok(())
+            .context("the metrics are not written");
+        written.map_err(Into::into).and(metrics)
     }
 }
 
@@ -253,7 +268,7 @@ impl OutputArgs {
                 };
                 Display::start(live::PATIENCE, move |mailbox| live::run(mailbox, &options))?
             }
-            Shown::Report(Format::Text) => Display::start(Duration::MAX, move |mailbox| {
+            Shown::Report(Format::Text) => Display::start(output::PATIENCE, move |mailbox| {
                 Ok(display::sentences(mailbox, wanted))
             })?,
             Shown::Report(_) => return Ok(None),
@@ -262,7 +277,7 @@ impl OutputArgs {
     }
 
     /// Prints the report, unless it has been.
-    fn show(&self, report: &Report, fail_on: Severity) -> Result<()> {
+    fn show(&self, report: &mut Report, fail_on: Severity) -> Result<()> {
         let Shown::Report(format) = self.shown() else {
             return Ok(());
         };
@@ -272,18 +287,98 @@ impl OutputArgs {
             fail_on: Some(fail_on),
             ..Options::default()
         };
-        let mut shown = report.clone();
-        if format == Format::Text {
-            shown
-                .findings
-                .retain(|site| site.severity >= self.min_severity);
-            let milder = report.findings.len() - shown.findings.len();
-            if milder > 0 {
-                output::tell(format_args!(
-                    "{milder} milder findings are not shown (--min-severity)"
-                ));
-            }
+        let milder = self.take_milder(format, report);
+        if !milder.is_empty() {
+            output::tell(format_args!(
+                "{} milder findings are not shown (--min-severity)",
+                milder.len()
+            ));
         }
-        output::stream(|out| format.write(&shown, &options, out)).map(drop)
+        let written = output::stream(|out| format.write(report, &options, out));
+        report.findings.extend(milder);
+        written.map(drop)
+    }
+
+    /// Takes out what is too mild to be shown in that form.
+    fn take_milder(&self, format: Format, report: &mut Report) -> Vec<Site> {
+        if self.all || !LISTS.contains(&format) {
+            return Vec::new();
+        }
+        // The worst come first.
+        let shown = report
+            .findings
+            .partition_point(|site| site.severity >= self.min_severity);
+        report.findings.split_off(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        outputs: OutputArgs,
+    }
+
+    fn report() -> Report {
+        serde_json::from_str(include_str!("../../tests/demo.json")).unwrap()
+    }
+
+    #[test]
+    fn mild_findings_are_left_out_of_lists_only() {
+        let mut all = report();
+        let shown = all.findings.len();
+        assert!(shown > 0 && all.findings[0].severity >= Severity::Unsafe);
+        all.findings.push(Site {
+            severity: Severity::Risky,
+            ..all.findings[0].clone()
+        });
+        for (format, further, left) in [
+            (Format::Text, None, shown),
+            (Format::Markdown, None, shown),
+            (Format::Text, Some("--all"), all.findings.len()),
+            (Format::Json, None, all.findings.len()),
+            (Format::Ktap, None, all.findings.len()),
+        ] {
+            let arguments = ["lastref", "--min-severity", "unsafe"];
+            let line = Line::parse_from(arguments.into_iter().chain(further));
+            let mut report = all.clone();
+            let milder = line.outputs.take_milder(format, &mut report);
+            assert_eq!(report.findings.len(), left, "{format:?}");
+            assert_eq!(milder.len(), all.findings.len() - left);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_does_not_keep_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = directory.path().join("good");
+        let bad = directory.path().join("missing/bad");
+        for (output, prometheus, told) in [
+            (&good, &bad, "the metrics are not written"),
+            (&bad, &good, "cannot write report"),
+        ] {
+            let line = Line::parse_from([
+                "lastref".as_ref(),
+                "--output".as_ref(),
+                output.as_os_str(),
+                "--prometheus".as_ref(),
+                prometheus.as_os_str(),
+            ]);
+            let mut outputs = Outputs {
+                args: &line.outputs,
+                suppressions: None,
+                metrics: Metrics::default(),
+                display: None,
+            };
+            let error = format!("{:#}", outputs.write(&report(), true).unwrap_err());
+            assert!(error.starts_with(told), "{error}");
+            assert!(std::fs::read_to_string(&good).unwrap().len() > 100);
+            std::fs::remove_file(&good).unwrap();
+        }
     }
 }
