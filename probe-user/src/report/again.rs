@@ -111,21 +111,30 @@ mod tests {
     #[test]
     fn what_was_judged_by_the_same_rules_stays_as_it_was() {
         let report = sample::report();
-        for site in report.findings.iter().chain(&report.other_sites) {
+        // Which context a stuck call is of cannot be seen in a report.
+        let told = |context: &Context| -> Vec<_> {
+            let hazards = context
+                .hazards
+                .iter()
+                .filter(|hazard| hazard.rule != "stuck");
+            hazards
+                .map(|hazard| (hazard.rule.clone(), hazard.severity, hazard.if_final))
+                .collect()
+        };
+        for site in report.sites() {
             let mut again = site.clone();
             judge(&mut again, none);
             assert_eq!(again.severity, site.severity, "{}", site.id);
             for (again, context) in again.contexts.iter().zip(&site.contexts) {
-                let rules = |context: &Context| {
-                    let rules = context.hazards.iter();
-                    rules
-                        .map(|hazard| (hazard.rule.clone(), hazard.severity))
-                        .collect::<Vec<_>>()
-                };
-                // The sample's sheets have fewer facts than it was judged by.
-                for rule in rules(context) {
-                    assert!(rules(again).contains(&rule), "{rule:?}");
-                }
+                assert_eq!(told(again), told(context), "{}", site.id);
+            }
+            for context in &mut again.contexts {
+                context.hazards.clear();
+                context.severity = Severity::Benign;
+            }
+            judge(&mut again, none);
+            for (again, context) in again.contexts.iter().zip(&site.contexts) {
+                assert_eq!(told(again), told(context), "{}", site.id);
             }
         }
     }

@@ -219,7 +219,7 @@ mod tests {
         assert!(text.contains("\n  not ok 1 0f3a5b7c9d1e2f40 cephlike_put_wrbuffer_cap_refs\n"));
         assert!(text.contains("\n  # 1. DEADLOCK: Final put from inside"));
         assert!(text.contains("\n  ok 2 0000000000000000 dput\n"));
-        assert!(text.contains(" complete # SKIP 7 probe hits were missed.\n"));
+        assert!(text.contains(" complete # SKIP 7 probe hits skipped by the kernel\n"));
         assert!(text.contains("\n# Totals: pass:30 fail:3 xfail:0 xpass:0 skip:32 error:0\n"));
     }
 

@@ -154,8 +154,7 @@ fn example() -> Example {
 
 /// A flusher that puts the last reference of the inode that it writes, and hangs.
 fn deadlock() -> Site {
-    let mut facts = Facts::default();
-    for fact in [
+    let yes = [
         Fact::Kthread,
         Fact::WorkqueueWorker,
         Fact::MemReclaimWorker,
@@ -164,7 +163,9 @@ fn deadlock() -> Site {
         Fact::LockHeld,
         Fact::InodeSync,
         Fact::Unlinked,
-    ] {
+    ];
+    let mut facts = Facts::default();
+    for fact in yes {
         facts.set(fact, true);
     }
     let frames = vec![
@@ -238,7 +239,7 @@ fn deadlock() -> Site {
             hazards,
             counts,
             facts: FactSheet {
-                yes: vec!["kthread".into(), "writeback_this_inode".into()],
+                yes: yes.map(|fact| fact.name().to_owned()).to_vec(),
                 unknown: vec!["rcu_reader".into()],
             },
             called: None,
@@ -365,7 +366,7 @@ pub(crate) fn report() -> Report {
     let mut report = empty();
     report.kernel.unknown_facts = BTreeMap::from([("rcu_reader".into(), "no PREEMPT_RCU".into())]);
     report.capture.complete = false;
-    report.capture.incomplete_because = vec!["7 probe hits were missed.".into()];
+    report.capture.incomplete_because = vec!["7 probe hits skipped by the kernel".into()];
     report.capture.filesystems = vec!["cephlike".into()];
     report.capture.provocation = Some(Provocation {
         method: ProvocationMethod::DropCaches,
