@@ -85,6 +85,7 @@ pub fn judge(call: &Call) -> Vec<Hazard> {
                     waits_for: rule_waits_for(rule, case.severity, call),
                     why: rule.why.to_owned(),
                     way_out: rule.way_out.to_owned(),
+                    known: false,
                     suppressed: None,
                 })
             })

@@ -1,8 +1,9 @@
 //! What an earlier report knows: sites that need not be told again, and where puts were final.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::report::model::{Context, Report, Severity, Site};
+use crate::report::found::Found;
+use crate::report::model::{Context, Report, Site};
 use crate::report::{again, order};
 
 /// The sites of an earlier report, by id; none without one.
@@ -14,25 +15,19 @@ pub struct Baseline {
 /// What is known of a site.
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// What was found.
-    found: BTreeSet<Found>,
-    /// Whether a call was stuck.
-    was_stuck: bool,
+    found: Found,
     /// Final puts, by the name of the filesystem.
     final_puts: BTreeMap<String, u64>,
 }
-
-/// A rule that matched, as bad as that, and as bad as it would be if the put were final.
-type Found = (String, Severity, Option<Severity>);
 
 impl Baseline {
     /// The sites of `report`, but those without any function's name: they are not the same as
     /// others without.
     #[must_use]
     pub fn of(report: &Report) -> Self {
-        let sites = report.findings.iter().chain(&report.other_sites);
         Self {
-            sites: sites
+            sites: report
+                .sites()
                 .filter(|site| site.frames.iter().any(|frame| frame.function.is_some()))
                 .map(|site| (site.id.clone(), Known::of(site)))
                 .collect(),
@@ -44,13 +39,14 @@ impl Baseline {
         let mut sites = std::mem::take(&mut report.findings);
         sites.append(&mut report.other_sites);
         for site in &mut sites {
-            // By what its own run found: other rules may be in force by now.
-            site.known = self.knows(site);
+            self.mark_site(site);
             let is_final_elsewhere = self.sites.get(&site.id).is_some_and(Known::has_final_puts);
             if is_final_elsewhere && site.counts.non_final > 0 {
-                let (id, severity) = (site.id.clone(), site.severity);
+                let (id, known, severity) = (site.id.clone(), site.known, site.severity);
                 again::judge(site, |filesystem| self.final_puts(&id, filesystem));
-                site.known &= site.severity == severity;
+                self.mark_site(site);
+                // By what its own run found: other rules may be in force by now.
+                site.known |= known && site.severity == severity;
             }
         }
         (report.findings, report.other_sites) = order::assemble(sites);
@@ -65,12 +61,28 @@ impl Baseline {
             .unwrap_or(0)
     }
 
-    /// Whether it has all that is found at the site.
-    pub(super) fn knows(&self, site: &Site) -> bool {
-        self.sites.get(&site.id).is_some_and(|known| {
-            found(site).all(|found| known.found.contains(&found))
-                && (site.stuck.is_empty() || known.was_stuck)
-        })
+    /// Marks what it has of what is found at `site`, at least as bad; nothing if calls are stuck
+    /// there that were not, and the site itself if that is all.
+    pub(super) fn mark_site(&self, site: &mut Site) {
+        let known = self.sites.get(&site.id);
+        let found = known
+            .map(|known| &known.found)
+            .filter(|found| !found.is_stuck_anew(site));
+        site.known = found.is_some();
+        for context in &mut site.contexts {
+            let known: Vec<bool> = context
+                .hazards
+                .iter()
+                .map(|hazard| {
+                    hazard.severity >= order::FINDING
+                        && found.is_some_and(|found| found.has(context, hazard))
+                })
+                .collect();
+            for (hazard, known) in context.hazards.iter_mut().zip(known) {
+                hazard.known = known;
+                site.known &= known || hazard.severity < order::FINDING;
+            }
+        }
     }
 }
 
@@ -82,8 +94,7 @@ impl Known {
 
     fn of(site: &Site) -> Self {
         let mut known = Self {
-            found: found(site).collect(),
-            was_stuck: !site.stuck.is_empty(),
+            found: Found::of(site),
             ..Self::default()
         };
         for Context {
@@ -100,39 +111,93 @@ impl Known {
     }
 }
 
-/// What makes the site a finding. A design that is recognised besides is no news.
-fn found(site: &Site) -> impl Iterator<Item = Found> {
-    site.contexts
-        .iter()
-        .flat_map(|context| &context.hazards)
-        .filter(|hazard| hazard.severity >= order::FINDING)
-        .map(|hazard| (hazard.rule.clone(), hazard.severity, hazard.if_final))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::model::{Hazard, Severity};
+    use crate::report::{gate, sample};
+
+    /// Whether all of the site is known to `baseline`.
+    fn knows(baseline: &Baseline, site: &Site) -> bool {
+        let mut site = site.clone();
+        baseline.mark_site(&mut site);
+        site.known
+    }
+
+    /// A site of the run, and what it is charged with where `before` was found.
+    fn charge(before: &Site, now: &Site) -> Option<Severity> {
+        let mut report = sample::empty();
+        report.findings = vec![before.clone()];
+        let mut now = now.clone();
+        Baseline::of(&report).mark_site(&mut now);
+        gate::charge(&now)
+    }
+
+    fn with_hazard(site: &Site, rule: &str, severity: Severity) -> Site {
+        let mut site = site.clone();
+        let hazards = &mut site.contexts[0].hazards;
+        hazards.retain(|hazard| hazard.rule != rule);
+        let hazard = Hazard {
+            rule: rule.into(),
+            severity,
+            ..hazards[0].clone()
+        };
+        hazards.push(hazard);
+        site
+    }
+
+    #[test]
+    fn a_site_that_got_better_is_known() {
+        let site = sample::report().findings[0].clone();
+        let before = with_hazard(&site, "low-stack", Severity::Unsafe);
+        let after = with_hazard(&site, "low-stack", Severity::Risky);
+        assert_eq!(charge(&before, &after), None);
+        assert_eq!(charge(&after, &before), Some(Severity::Unsafe));
+        let latent = sample::report().findings.last().unwrap().clone();
+        let mut last = latent.clone();
+        let hazards = &mut last.contexts[0].hazards;
+        hazards.retain(|hazard| hazard.if_final.is_some());
+        for hazard in hazards {
+            hazard.severity = hazard.if_final.take().unwrap();
+        }
+        assert_eq!(charge(&last, &latent), None);
+        assert_eq!(charge(&latent, &last), Some(Severity::Unsafe));
+    }
+
+    #[test]
+    fn a_new_rule_is_charged_alone() {
+        let before = sample::report().findings[0].clone();
+        let mut after = with_hazard(&before, "another", Severity::Risky);
+        assert_eq!(charge(&before, &after), Some(Severity::Risky));
+        // Not where nothing of it is new but what is excused.
+        let hazards = &mut after.contexts[0].hazards;
+        hazards.last_mut().unwrap().suppressed = Some("by design".into());
+        assert_eq!(charge(&before, &after), None);
+        // A call that hangs is charged with all that is found there.
+        let mut before = before;
+        before.stuck.clear();
+        assert_eq!(charge(&before, &after), Some(Severity::Deadlock));
+    }
 
     #[test]
     fn what_is_new_at_a_site_is_not_known() {
         let report = sample::report();
         let baseline = Baseline::of(&report);
         for site in &report.findings {
-            assert!(baseline.knows(site), "{}", site.id);
+            assert!(knows(&baseline, site), "{}", site.id);
         }
         let mut worse = report.findings[0].clone();
         worse.contexts[0].hazards[0].rule = "another".into();
-        assert!(!baseline.knows(&worse));
+        assert!(!knows(&baseline, &worse));
         worse.id = "another".into();
-        assert!(!baseline.knows(&worse));
+        assert!(!knows(&baseline, &worse));
         let mut stuck = report.findings[0].clone();
         assert!(!stuck.stuck.is_empty());
         let mut before = report.clone();
         before.findings[0].stuck.clear();
-        assert!(!Baseline::of(&before).knows(&stuck));
+        assert!(!knows(&Baseline::of(&before), &stuck));
         stuck.stuck.clear();
-        assert!(Baseline::of(&before).knows(&stuck));
+        assert!(knows(&Baseline::of(&before), &stuck));
     }
 
     #[test]

@@ -115,9 +115,9 @@ pub fn form<'a>(aggregates: impl Iterator<Item = Aggregate<'a>>, baseline: &Base
         .into_iter()
         .map(|(id, group)| judge(id, group, baseline))
         .filter(|site| !site.contexts.is_empty())
-        .map(|site| Site {
-            known: baseline.knows(&site),
-            ..site
+        .map(|mut site| {
+            baseline.mark_site(&mut site);
+            site
         })
         .collect()
 }

@@ -82,7 +82,10 @@ fn unite(judged: Vec<Hazard>, found: Vec<Hazard>) -> Vec<Hazard> {
     for found in found {
         match hazards.iter_mut().find(|hazard| hazard.rule == found.rule) {
             Some(hazard) if badness(hazard) < badness(&found) => *hazard = found,
-            Some(hazard) => hazard.suppressed = found.suppressed,
+            Some(hazard) => {
+                hazard.known = found.known && badness(hazard) == badness(&found);
+                hazard.suppressed = found.suppressed;
+            }
             None => hazards.push(found),
         }
     }

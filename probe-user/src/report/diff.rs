@@ -7,9 +7,9 @@ pub mod text;
 
 use std::collections::BTreeSet;
 
-use super::gate;
-use super::model::{Hazard, Report, Severity, Site};
-use super::order::FINDING;
+use super::found::{Found, findings};
+use super::model::{Report, Severity, Site};
+use super::{gate, parts};
 use crate::symbol::site_names;
 
 pub use model::{Calls, Caveat, Change, Diff, Numbers, Side, Similar, SiteChange};
@@ -74,21 +74,9 @@ pub fn worst(diff: &Diff) -> Option<Severity> {
 
 /// A site with what is known of it on either side; it is on one at least.
 fn describe(old: Option<(&Site, &Report)>, new: Option<(&Site, &Report)>) -> SiteChange {
-    let none = BTreeSet::new();
-    let found = |side: Option<(&Site, &Report)>| side.map(|(site, _)| findings(site));
-    let (before, now) = (found(old), found(new));
-    let rules = |of: &Option<BTreeSet<Found>>, without: &Option<BTreeSet<Found>>| {
-        let without = without.as_ref().unwrap_or(&none);
-        let of = of.as_ref().unwrap_or(&none);
-        let mut rules: Vec<String> = of
-            .difference(without)
-            .map(|found| found.rule.clone())
-            .collect();
-        rules.dedup();
-        rules
-    };
-    let appeared = rules(&now, &before);
-    let gone = rules(&before, &now);
+    let (before, now) = (old.map(|(site, _)| site), new.map(|(site, _)| site));
+    let appeared = rules_beyond(before, now);
+    let gone = rules_beyond(now, before);
     let calls = |side: Option<(&Site, &Report)>| {
         side.map(|(site, report)| Calls::of(site, report.capture.duration_ms))
     };
@@ -99,15 +87,12 @@ fn describe(old: Option<(&Site, &Report)>, new: Option<(&Site, &Report)>) -> Sit
         (Some(before), Some(now)) => compare(before, now, !appeared.is_empty(), !gone.is_empty()),
     };
     // The new one, where there is one: it is what can still be acted upon.
-    let shown = new.or(old).map(|(site, _)| site);
-    let renamed = old
-        .zip(new)
-        .filter(|((old, _), (new, _))| old.id != new.id)
-        .map(|((old, _), _)| old.id.clone());
-    let worst = shown.and_then(|site| {
-        let hazards = site.contexts.iter().flat_map(|context| &context.hazards);
-        hazards.max_by_key(|hazard| (hazard.severity, hazard.if_final.is_none()))
-    });
+    let shown = now.or(before);
+    let renamed = before
+        .zip(now)
+        .filter(|(before, now)| before.id != now.id)
+        .map(|(before, _)| before.id.clone());
+    let worst = shown.and_then(parts::worst);
     SiteChange {
         change,
         is_doubtful: false,
@@ -119,9 +104,12 @@ fn describe(old: Option<(&Site, &Report)>, new: Option<(&Site, &Report)>) -> Sit
         rules_gone: gone,
         old: old_calls,
         new: new_calls,
-        known: new.is_some_and(|(site, _)| site.known),
-        suppressed: new.and_then(|(site, _)| site.suppressed.clone()),
-        charge: new.and_then(|(site, _)| gate::charge(site)),
+        known: now.is_some_and(|site| site.known),
+        suppressed: now.and_then(|site| site.suppressed.clone()),
+        charge: match before.filter(|_| change == Change::Worse) {
+            Some(before) => now.and_then(|site| gate::charge_since(site, &Found::of(before))),
+            None => now.and_then(gate::charge),
+        },
         similar: None,
         frames: shown.map(|site| site.frames.clone()).unwrap_or_default(),
         truncated: shown.is_some_and(|site| site.truncated),
@@ -141,25 +129,17 @@ fn compare(old: &Calls, new: &Calls, has_more: bool, has_less: bool) -> Change {
     }
 }
 
-/// What was found by a rule.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    rule: String,
-    severity: Severity,
-    if_final: Option<Severity>,
-}
-
-/// What makes a site a finding.
-fn findings(site: &Site) -> BTreeSet<Found> {
-    let hazards = site.contexts.iter().flat_map(|context| &context.hazards);
-    hazards
-        .filter(|hazard| hazard.severity >= FINDING)
-        .map(|hazard: &Hazard| Found {
-            rule: hazard.rule.clone(),
-            severity: hazard.severity,
-            if_final: hazard.if_final,
-        })
-        .collect()
+/// The rules that make `site` a finding and `other` not, or not as bad; suppressed ones are none.
+fn rules_beyond(other: Option<&Site>, site: Option<&Site>) -> Vec<String> {
+    let other = other.map(Found::of).unwrap_or_default();
+    let rules: BTreeSet<&str> = site
+        .into_iter()
+        .flat_map(|site| &site.contexts)
+        .flat_map(|context| findings(context).map(move |hazard| (context, hazard)))
+        .filter(|(context, hazard)| hazard.suppressed.is_none() && !other.has(context, hazard))
+        .map(|(_, hazard)| hazard.rule.as_str())
+        .collect();
+    rules.into_iter().map(str::to_owned).collect()
 }
 
 /// How every system call and every thread begins (`arch/x86/entry/entry_64.S`,

@@ -8,6 +8,7 @@ pub mod file;
 pub mod flamegraph;
 pub mod folded;
 pub mod format;
+pub mod found;
 pub mod gate;
 pub mod html;
 pub mod jsonl;

@@ -485,6 +485,9 @@ pub struct Hazard {
     pub why: String,
     /// What to do about it.
     pub way_out: String,
+    /// True if the baseline has it, at least as bad.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
     /// Why `--suppress` excuses it, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,

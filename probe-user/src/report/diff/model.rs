@@ -108,10 +108,11 @@ pub struct SiteChange {
     /// The rule that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The rules that make it a finding and did not before, or not of this severity.
+    /// The rules that make it a finding and did not before, or not as bad; suppressed ones are left
+    /// out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules_appeared: Vec<String>,
-    /// The rules that made it a finding and do not any more, or not of that severity.
+    /// The rules that made it a finding and do not any more, or not as bad.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules_gone: Vec<String>,
     /// Its calls in the old report.
@@ -126,7 +127,8 @@ pub struct SiteChange {
     /// Why the new report's suppressions excuse it, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
-    /// The worst of it that neither a baseline knows nor a suppression excuses.
+    /// The worst of it that neither a baseline knows nor a suppression excuses; of a site that
+    /// became worse, the worst of what did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Severity>,
     /// A site of the other report that it may be, for a new or gone finding.

@@ -39,11 +39,11 @@ type Names = Vec<(String, String)>;
 pub fn pair<'a>(old: &'a Report, new: &'a Report) -> Pairing<'a> {
     let mut pairs = Vec::new();
     let mut by_id: BTreeMap<&str, VecDeque<&Site>> = BTreeMap::new();
-    for site in sites(old) {
+    for site in old.sites() {
         by_id.entry(&site.id).or_default().push_back(site);
     }
     let mut added = Vec::new();
-    for site in sites(new) {
+    for site in new.sites() {
         match by_id
             .get_mut(site.id.as_str())
             .and_then(VecDeque::pop_front)
@@ -61,10 +61,6 @@ pub fn pair<'a>(old: &'a Report, new: &'a Report) -> Pairing<'a> {
         gone: hints(&before, &now),
         added: hints(&now, &before),
     }
-}
-
-fn sites(report: &Report) -> impl Iterator<Item = &Site> {
-    report.findings.iter().chain(&report.other_sites)
 }
 
 fn named<'a>(sites: &[&'a Site]) -> Vec<(&'a Site, Names)> {

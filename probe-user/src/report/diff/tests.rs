@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::format::Options;
-use crate::report::model::{Frame, Inlined, Level};
+use crate::report::model::{Frame, Hazard, Inlined, Level};
 use crate::report::{order, sample};
 
 fn report_of(sites: Vec<Site>) -> Report {
@@ -87,6 +87,62 @@ fn sites_are_new_gone_worse_or_better() {
         Change::Worse
     );
     assert_eq!(only(vec![stuck], vec![site]).change, Change::Better);
+}
+
+/// `site`, with a rule more; it is as bad as before.
+fn with_hazard(site: &Site, rule: &str, severity: Severity) -> Site {
+    let mut site = site.clone();
+    let hazards = &mut site.contexts[0].hazards;
+    let hazard = Hazard {
+        rule: rule.into(),
+        severity,
+        ..hazards[0].clone()
+    };
+    hazards.push(hazard);
+    site
+}
+
+#[test]
+fn a_milder_hazard_is_no_new_one() {
+    let site = unsafe_site();
+    let before = with_hazard(&site, "low-stack", Severity::Unsafe);
+    let after = with_hazard(&site, "low-stack", Severity::Risky);
+    let change = only(vec![before.clone()], vec![after.clone()]);
+    assert_eq!(change.change, Change::Better);
+    assert!(change.rules_appeared.is_empty());
+    assert_eq!(change.rules_gone, ["low-stack"]);
+    let change = only(vec![after], vec![before]);
+    assert_eq!(change.change, Change::Worse);
+    assert_eq!(change.charge, Some(Severity::Unsafe));
+}
+
+#[test]
+fn a_worse_site_is_charged_with_what_is_worse() {
+    let site = unsafe_site();
+    let mut more = with_hazard(&site, "another", Severity::Risky);
+    let change = only(vec![site.clone()], vec![more.clone()]);
+    assert_eq!(change.change, Change::Worse);
+    assert_eq!(change.charge, Some(Severity::Risky));
+    // A call that hangs is charged with all that is found there.
+    let mut stuck = more.clone();
+    stuck.stuck = sample::report().findings[0].stuck.clone();
+    let change = only(vec![more.clone()], vec![stuck]);
+    assert_eq!(change.change, Change::Worse);
+    assert_eq!(change.charge, Some(Severity::Deadlock));
+    // What is excused is nothing worse.
+    let hazards = &mut more.contexts[0].hazards;
+    hazards.last_mut().unwrap().suppressed = Some("by design".into());
+    let report = diff(
+        &report_of(vec![site.clone()]),
+        &report_of(vec![more.clone()]),
+    );
+    assert_eq!(report.sites[0].change, Change::Same);
+    assert_eq!(worst(&report), None);
+    // Nor is what the new report's baseline has.
+    let hazard = more.contexts[0].hazards.last_mut().unwrap();
+    (hazard.suppressed, hazard.known) = (None, true);
+    let report = diff(&report_of(vec![site]), &report_of(vec![more]));
+    assert_eq!(worst(&report), None);
 }
 
 #[test]

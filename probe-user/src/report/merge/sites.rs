@@ -184,6 +184,7 @@ fn add_context(sum: &mut Context, other: Context) {
 /// Keeps the worse of two hazards by the same rule.
 fn add_hazard(hazards: &mut Vec<Hazard>, other: Hazard) {
     let other = Hazard {
+        known: false,
         suppressed: None,
         ..other
     };
