@@ -56,6 +56,15 @@ pub enum Condition {
     Despite(&'static Condition),
 }
 
+/// What has to be told for a condition to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The fact.
+    Fact(Fact),
+    /// Which locks a task has taken (`--track-locks`).
+    LockTracking,
+}
+
 /// What the designs that hold account for.
 #[derive(Debug, Default)]
 pub struct Accounted {
@@ -176,14 +185,24 @@ impl Condition {
             }
     }
 
-    /// Whether it can hold where only those facts can be told that `is_told` accepts.
-    pub fn can_hold(&self, is_told: &dyn Fn(Fact) -> bool) -> bool {
+    /// What it needs by itself, without the conditions inside it.
+    #[must_use]
+    pub const fn need(&self) -> Option<Need> {
         match self {
-            Self::Fact(fact) => is_told(*fact),
+            Self::Fact(fact) => Some(Need::Fact(*fact)),
+            Self::HeldLock => Some(Need::Fact(Fact::LockHeld)),
+            Self::WaitsForOwnLock => Some(Need::LockTracking),
+            _ => None,
+        }
+    }
+
+    /// Whether it can hold where only that can be told which `is_told` accepts.
+    pub fn can_hold(&self, is_told: &dyn Fn(Need) -> bool) -> bool {
+        match self {
             Self::All(conditions) => conditions.iter().all(|each| each.can_hold(is_told)),
             Self::Any(conditions) => conditions.iter().any(|each| each.can_hold(is_told)),
             Self::Despite(condition) => condition.can_hold(is_told),
-            _ => true,
+            _ => self.need().is_none_or(is_told),
         }
     }
 }

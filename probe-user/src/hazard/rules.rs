@@ -16,6 +16,7 @@ use super::condition::Condition::{
     self, All, Any, Caller, Chain, Despite, Filesystem, FinalElsewhere, HeldLock, InFlight,
     LongestAtLeast, Not, Slept, Stuck, UnsafeIfFinal, WaitsForOwnLock,
 };
+use super::condition::Need;
 use super::locks::{LockPattern, any_mode};
 use super::{filesystems, frames};
 use crate::report::model::Severity;
@@ -142,22 +143,15 @@ impl Rule {
         })
     }
 
-    /// Whether the fact of that name can make a difference to it.
-    #[must_use]
-    pub fn depends_on(&self, fact: &str) -> bool {
-        self.cases.iter().any(|case| {
-            case.when.mentions(
-                &|condition| matches!(condition, Condition::Fact(of) if of.name() == fact),
-            )
-        })
+    /// Whether something that `test` accepts can make a difference to it.
+    pub fn depends_on(&self, test: impl Fn(Need) -> bool) -> bool {
+        let needs = |condition: &Condition| condition.need().is_some_and(&test);
+        self.cases.iter().any(|case| case.when.mentions(&needs))
     }
 
-    /// Whether it can match at all where only those facts can be told whose names `is_told`
-    /// accepts.
-    pub fn can_match(&self, is_told: &dyn Fn(&str) -> bool) -> bool {
-        self.cases
-            .iter()
-            .any(|case| case.when.can_hold(&|fact| is_told(fact.name())))
+    /// Whether it can match at all where only that can be told which `is_told` accepts.
+    pub fn can_match(&self, is_told: &dyn Fn(Need) -> bool) -> bool {
+        self.cases.iter().any(|case| case.when.can_hold(is_told))
     }
 
     /// The worst that it can be.

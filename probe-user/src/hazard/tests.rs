@@ -562,11 +562,8 @@ fn every_fact_has_a_rule_or_is_innocent() {
         let mut only = Facts::default();
         only.set(*fact, true);
         let ruled = RULES.iter().flat_map(|rule| rule.cases).any(|case| {
-            case.when.mentions(&|condition| match condition {
-                condition::Condition::Fact(mentioned) => mentioned == fact,
-                condition::Condition::HeldLock => *fact == Fact::LockHeld,
-                _ => false,
-            })
+            let need = Some(condition::Need::Fact(*fact));
+            case.when.mentions(&|condition| condition.need() == need)
         });
         assert!(ruled || only.are_benign(), "{}", fact.name());
     }

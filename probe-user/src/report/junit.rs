@@ -10,7 +10,7 @@ use super::checks::{self, COMPLETE, Coverage, Test, Verdict};
 use super::format::Options;
 use super::model::{Report, Site};
 use super::page::escape;
-use super::parts;
+use super::{gate, parts};
 
 /// What class names begin with.
 const PACKAGE: &str = "lastref";
@@ -84,7 +84,7 @@ impl Document<'_> {
         self.end("testsuite")
     }
 
-    /// A rule that no site breaks.
+    /// A rule without sites.
     fn silent(&mut self, test: &Test, class: &str) -> io::Result<()> {
         self.start("testcase", &[("name", test.name), ("classname", class)])?;
         match &test.coverage {
@@ -113,8 +113,9 @@ impl Document<'_> {
                 self.text("system-out", &[], &format!("No failure: {why}.\n{story}"))?;
             }
             Verdict::Fail => {
-                let title = parts::worst(site).map_or("", |hazard| &hazard.title);
-                let attributes = [("type", site.severity.name()), ("message", title)];
+                let severity = gate::charge(site).unwrap_or(site.severity);
+                let title = checks::shown(site).map_or("", |hazard| &hazard.title);
+                let attributes = [("type", severity.name()), ("message", title)];
                 self.text("failure", &attributes, &story)?;
             }
         }
@@ -160,6 +161,7 @@ mod tests {
     use quick_xml::Reader;
 
     use super::*;
+    use crate::report::model::Severity;
     use crate::report::sample;
 
     fn junit(report: &Report) -> String {
@@ -202,6 +204,19 @@ mod tests {
              1. DEADLOCK: "
         ), "{text}");
         assert_eq!(elements(&junit(&sample::empty()), "failure"), 0);
+    }
+
+    #[test]
+    fn a_failure_is_of_what_is_charged() {
+        let mut report = sample::report();
+        for hazard in &mut report.findings[0].contexts[0].hazards {
+            if hazard.severity > Severity::Risky {
+                hazard.suppressed = Some("by design".into());
+            }
+        }
+        let text = junit(&report);
+        assert_eq!(elements(&text, "failure"), 3);
+        assert!(!text.contains("<failure type=\"deadlock\""), "{text}");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
     )
 }
 
-/// A rule that no site breaks.
+/// A rule without sites.
 fn silent(test: &Test, number: usize, totals: &mut Totals, out: &mut dyn Write) -> io::Result<()> {
     match &test.coverage {
         Coverage::None(reason) => return totals.skipped(number, test.name, reason, out),
@@ -136,7 +136,7 @@ fn name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::Severity;
+    use crate::report::model::{Level, LockTracking, Severity};
     use crate::report::sample;
 
     fn ktap(report: &Report, options: &Options) -> String {
@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn a_clean_run_passes() {
         let mut report = sample::empty();
-        report.capture.level = crate::report::model::Level::Latent;
+        report.capture.level = Level::Latent;
+        report.capture.lock_tracking = Some(LockTracking::default());
         let text = ktap(&report, &Options::default());
         assert!(!text.contains("not ok") && !text.contains("SKIP"), "{text}");
         assert_eq!(results(&text).last(), Some(&"ok 34 complete"));
