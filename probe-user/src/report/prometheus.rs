@@ -51,7 +51,7 @@ impl Metrics {
     /// Counts what `report` has more than the one before, and writes all metrics as text. `up`
     /// while watching goes on.
     pub fn render(&mut self, report: &Report, now: Timestamp, up: bool) -> String {
-        for site in report.findings.iter().chain(&report.other_sites) {
+        for site in report.sites() {
             self.add(site);
         }
         let mut page = Exposition::default();
@@ -127,11 +127,6 @@ impl Metrics {
 /// What writes the file, and whether it does.
 fn run(page: &mut Exposition, report: &Report, now: Timestamp, up: bool) {
     let capture = &report.capture;
-    let level = match capture.level {
-        Level::Evictions => "evictions",
-        Level::Final => "final",
-        Level::Latent => "latent",
-    };
     page.family(
         "lastref_build_info",
         Kind::Gauge,
@@ -142,7 +137,7 @@ fn run(page: &mut Exposition, report: &Report, now: Timestamp, up: bool) {
             ("version", report.tool.version.as_str()),
             ("kernel", &report.kernel.release),
             ("attach", capture.attach.name()),
-            ("level", level),
+            ("level", capture.level.name()),
         ],
         1,
     );
@@ -222,13 +217,14 @@ fn findings(page: &mut Exposition, report: &Report) {
         numbers.insert((severity, false), 0);
     }
     for site in &report.findings {
-        let is_known = gate::charge(site).is_none();
-        *numbers.entry((site.severity, is_known)).or_default() += 1;
+        let charge = gate::charge(site);
+        let severity = charge.unwrap_or(site.severity);
+        *numbers.entry((severity, charge.is_none())).or_default() += 1;
     }
     page.family(
         "lastref_findings",
         Kind::Gauge,
-        "Sites that are findings, by severity and by whether a baseline knows or a suppression excuses them.",
+        "Sites that are findings, by the worst that neither a baseline knows nor a suppression excuses, and by whether all of it is.",
     );
     for ((severity, known), number) in numbers.iter().rev() {
         let known = if *known { "true" } else { "false" };
@@ -245,9 +241,7 @@ fn stuck(page: &mut Exposition, report: &Report) {
         report.totals.stuck,
     );
     let oldest = report
-        .findings
-        .iter()
-        .chain(&report.other_sites)
+        .sites()
         .flat_map(|site| &site.stuck)
         .map(|call| call.age_ms)
         .max()

@@ -104,6 +104,32 @@ fn counters_never_go_down() {
 }
 
 #[test]
+fn what_is_excused_raises_no_alarm() {
+    let mut report = sample::empty();
+    report.findings = vec![sample::report().findings[0].clone()];
+    let findings = |report: &Report, severity: &str, known: bool| {
+        let text = render(&mut Metrics::default(), report);
+        let series = format!("lastref_findings{{severity=\"{severity}\",known=\"{known}\"}}");
+        value(&text, &series)
+    };
+    assert_eq!(findings(&report, "deadlock", false), Some(1.0));
+    let mut excuse = |at_least: Severity| {
+        for hazard in &mut report.findings[0].contexts[0].hazards {
+            if hazard.severity >= at_least {
+                hazard.suppressed = Some("by design".into());
+            }
+        }
+        report.clone()
+    };
+    let in_part = excuse(Severity::Unsafe);
+    assert_eq!(findings(&in_part, "deadlock", false), Some(0.0));
+    assert_eq!(findings(&in_part, "risky", false), Some(1.0));
+    let all = excuse(FINDING);
+    assert_eq!(findings(&all, "risky", false), Some(0.0));
+    assert_eq!(findings(&all, "deadlock", true), Some(1.0));
+}
+
+#[test]
 fn labels_are_bounded_and_sums_exact() {
     let mut metrics = Metrics::default();
     let sites = (0..2 * FINDING_SERIES)
