@@ -191,8 +191,9 @@ fn counts(counts: &Counts) -> String {
             counts.kept
         ));
     }
-    let ended = counts.evicted.saturating_sub(counts.in_flight);
-    if let Some(average) = counts.eviction_total_ns.checked_div(ended) {
+    // An eviction whose return was missed has ended, but has no time.
+    let timed = sum(counts.eviction_histogram.iter().map(|bucket| bucket.count));
+    if let Some(average) = counts.eviction_total_ns.checked_div(timed) {
         let longest = duration(counts.eviction_longest_ns);
         let average = duration(average);
         parts.push(format!(
@@ -274,4 +275,28 @@ pub fn locks(example: &Example) -> String {
         locks.push(format!("{} more", example.held_locks_left_out));
     }
     locks.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::Bucket;
+
+    #[test]
+    fn averages_are_of_the_evictions_that_were_timed() {
+        let mut told = Counts {
+            final_puts: 10,
+            evicted: 10,
+            eviction_total_ns: 8_000_000,
+            eviction_longest_ns: 5_000_000,
+            eviction_histogram: vec![Bucket {
+                at_least_us: 2048,
+                count: 2,
+            }],
+            ..Counts::default()
+        };
+        assert!(counts(&told).contains("took 5.0 ms at most, 4.0 ms on average"));
+        told.eviction_histogram.clear();
+        assert!(!counts(&told).contains("average"));
+    }
 }

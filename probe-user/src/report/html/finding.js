@@ -7,9 +7,10 @@ function countsInWords(counts) {
   if (counts.final_puts > 0 || others === 0) {
     parts.push(`${count(counts.final_puts, "final put")}: ${number(counts.evicted)} evicted, ${number(counts.kept)} kept`);
   }
-  const ended = counts.evicted - counts.in_flight;
-  if (ended > 0) {
-    const average = duration(counts.eviction_total_ns / ended);
+  // An eviction whose return was missed has ended, but has no time.
+  const timed = (counts.eviction_histogram ?? []).reduce((sum, bucket) => sum + bucket.count, 0);
+  if (timed > 0) {
+    const average = duration(counts.eviction_total_ns / timed);
     parts.push(`evictions took ${duration(counts.eviction_longest_ns)} at most, ${average} on average, ${number(counts.slept)} slept`);
   }
   if (counts.in_flight > 0) parts.push(`${number(counts.in_flight)} not ended yet`);
