@@ -184,7 +184,7 @@ fn every_site_is_in_the_data() {
     let report = sample::report();
     let html = Html::parse_document(&page(&report, None));
     let data = data(&html);
-    let sites: Vec<_> = report.findings.iter().chain(&report.other_sites).collect();
+    let sites: Vec<_> = report.sites().collect();
     assert_eq!(data["sites"].as_array().unwrap().len(), sites.len());
     let at = |table: &str, index: &Value| {
         data[table][usize::try_from(index.as_u64().unwrap()).unwrap()].clone()
