@@ -28,9 +28,10 @@ version_is_right() { [ "$(lastref --version)" = "lastref $version" ]; }
 man_page_is_read() { man lastref-watch | grep -q -- --stuck-after; }
 bash_completes() { bash -c '. "$1/lastref" && complete -p lastref' bash "$1"; }
 fish_completes() { fish -c '. $argv[1]/lastref.fish; complete -C "lastref wat"' "$1" | grep -q '^watch'; }
+# Without the completions of zsh's own, a thousand files.
 zsh_completes() {
-    zsh -fc 'fpath=($1 $fpath); autoload -Uz compinit; compinit -D -u; [[ $_comps[lastref] == _lastref ]]' \
-        zsh "$1"
+    zsh -fc 'autoload -Uz +X compinit; fpath=($1 ${functions_source[compinit]:h}); compinit -D -u
+        [[ $_comps[lastref] == _lastref ]]' zsh "$1"
 }
 # The command's own status, 7, comes back only if the kernel was watched while it ran.
 watches() {

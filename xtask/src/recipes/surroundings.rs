@@ -50,7 +50,8 @@ impl Surroundings {
     ///
     /// A virtme-ng that can use neither KVM nor virtiofs finds out each time, and one in a tree
     /// boots that tree's kernel; its own configuration file says all of that beforehand, so that
-    /// the recipes need not. The program is put where a guest has installed programs.
+    /// the recipes need not. The program is put where a guest has installed programs. There is one
+    /// CPU: emulated with several, a kernel may trip over code that it has just patched, and die.
     pub fn new(
         context: &Context,
         kernel: &Kernel,
@@ -74,6 +75,7 @@ impl Surroundings {
             "force_9p": true,
             "disable_microvm": true,
             "disable_kvm": !kvm::works(context, kernel)?,
+            "cpus": "1",
             "rodir": [format!("/usr/local/bin={}", bin.display())],
             "qemu_opts": [format!("-machine {UNUSED_DEVICES}")],
             "append": [format!(
