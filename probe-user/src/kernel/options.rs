@@ -277,7 +277,8 @@ pub const OPTIONS: &[KernelOption] = &[
         name: "DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
         need: Need::Recommended,
         attach: Some(Attach::Fentry),
-        gives: "BPF trampolines, which cost half of what kprobes cost; comes with DYNAMIC_FTRACE",
+        gives: "BPF trampolines, which cost a third of what kprobes do for most puts; comes with \
+                DYNAMIC_FTRACE",
         kconfig: "kernel/trace/Kconfig",
         lines: &[FTRACE, FUNCTION_TRACER, DYNAMIC_FTRACE],
         ..OPTION
