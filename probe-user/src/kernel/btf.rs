@@ -26,14 +26,14 @@ const STEPS_MAX: u32 = 1 << 14;
 pub enum BtfError {
     /// There is none.
     #[error(
-        "cannot read the kernel's type information {path}: {source}; \
+        "cannot read the kernel's type information {path}: {cause}; \
          the kernel needs CONFIG_DEBUG_INFO_BTF=y"
     )]
     Unreadable {
         /// The file.
         path: String,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It is not what it should be.
     #[error("the type information is malformed at byte {offset}: {what}")]
@@ -126,9 +126,9 @@ impl Btf {
     /// # Errors
     /// If the file cannot be read, or is malformed.
     pub fn from_file(path: &Path) -> Result<Self, BtfError> {
-        let data = fs::read(path).map_err(|source| BtfError::Unreadable {
+        let data = fs::read(path).map_err(|cause| BtfError::Unreadable {
             path: path.display().to_string(),
-            source,
+            cause,
         })?;
         Self::parse(data)
     }

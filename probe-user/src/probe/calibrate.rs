@@ -31,7 +31,7 @@ pub fn calibrate(
         .get(&0, 0)
         .map_err(|source| ProbeError::Map {
             map: "CALIBRATION",
-            source: Box::new(source),
+            cause: Box::new(source),
         })?;
     check(&seen, level)?;
     check_context(&seen.readings, &kernel.layout)?;
@@ -106,7 +106,7 @@ impl Probe {
     pub fn set_provoker(&mut self, thread: Option<u32>) -> Result<(), ProbeError> {
         let control = self.control.get(&0, 0).map_err(|source| ProbeError::Map {
             map: "CONTROL",
-            source: Box::new(source),
+            cause: Box::new(source),
         })?;
         self.set_control(Control {
             provoking_thread: thread.unwrap_or(0),
@@ -119,7 +119,7 @@ impl Probe {
             .set(0, control, 0)
             .map_err(|source| ProbeError::Map {
                 map: "CONTROL",
-                source: Box::new(source),
+                cause: Box::new(source),
             })
     }
 }

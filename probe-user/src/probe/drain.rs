@@ -198,7 +198,7 @@ const fn walk_max(max_entries: u32) -> usize {
 fn broken(map: &'static str, source: MapError) -> ProbeError {
     ProbeError::Map {
         map,
-        source: Box::new(source),
+        cause: Box::new(source),
     }
 }
 

@@ -291,7 +291,7 @@ where
     let map = ebpf.take_map(name).ok_or(ProbeError::Mismatch(name))?;
     T::try_from(map).map_err(|source| ProbeError::Map {
         map: name,
-        source: Box::new(source),
+        cause: Box::new(source),
     })
 }
 

@@ -46,13 +46,12 @@ pub enum ProbeError {
     #[error("the kernel half has no {0}; agent and kernel half were not built together")]
     Mismatch(&'static str),
     /// A map could not be read or written.
-    #[error("cannot access the map {map}: {source}")]
+    #[error("cannot access the map {map}: {cause}")]
     Map {
         /// The map.
         map: &'static str,
         /// Why not.
-        #[source]
-        source: Box<aya::maps::MapError>,
+        cause: Box<aya::maps::MapError>,
     },
     /// The final put that the agent made itself was not seen.
     #[error(

@@ -29,12 +29,12 @@ pub enum Readers {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file cannot be read.
-    #[error("cannot read report {}: {source}; {}", path.display(), remedy(source))]
+    #[error("cannot read report {}: {cause}; {}", path.display(), remedy(cause))]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is empty.
     #[error(
@@ -93,22 +93,22 @@ pub enum ReportError {
     },
     /// The file says that it is a report, but does not have the form of one.
     #[error(
-        "report {} is damaged: {source}; compare it with the schema that `lastref schema` prints",
+        "report {} is damaged: {cause}; compare it with the schema that `lastref schema` prints",
         path.display()
     )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// The file cannot be written.
-    #[error("cannot write report {}: {source}; {}", path.display(), remedy(source))]
+    #[error("cannot write report {}: {cause}; {}", path.display(), remedy(cause))]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -147,9 +147,9 @@ struct HeaderTool {
 ///
 /// When the file cannot be read, or is no report of a known schema version.
 pub fn read(path: &Path) -> Result<Report, ReportError> {
-    let unreadable = |source| ReportError::Read {
+    let unreadable = |cause| ReportError::Read {
         path: path.to_owned(),
-        source,
+        cause,
     };
     let file = File::open(path).map_err(unreadable)?;
     let mut size = file.metadata().map_err(unreadable)?.len();
@@ -205,9 +205,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Report, ReportError> {
             writer: tool.version.escape_default().to_string(),
         });
     }
-    serde_json::from_slice(bytes).map_err(|source| ReportError::Damaged {
+    serde_json::from_slice(bytes).map_err(|cause| ReportError::Damaged {
         path: path(),
-        source,
+        cause,
     })
 }
 
@@ -247,9 +247,9 @@ pub fn write_for(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ReportError> {
-    write_file(readers, path, content).map_err(|source| ReportError::Write {
+    write_file(readers, path, content).map_err(|cause| ReportError::Write {
         path: path.to_owned(),
-        source,
+        cause,
     })
 }
 

@@ -20,12 +20,12 @@ const SIZE_LIMIT: u64 = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SuppressError {
     /// The file cannot be read.
-    #[error("cannot read suppressions {}: {source}; check the path", path.display())]
+    #[error("cannot read suppressions {}: {cause}; check the path", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is too large.
     #[error(
@@ -74,9 +74,9 @@ struct WrittenEntry {
 ///
 /// When the file cannot be read, or an entry is wrong: the message has the line and what to do.
 pub fn read(path: &Path) -> Result<Suppressions, SuppressError> {
-    let unreadable = |source| SuppressError::Read {
+    let unreadable = |cause| SuppressError::Read {
         path: path.to_owned(),
-        source,
+        cause,
     };
     let mut text = String::new();
     let size = File::open(path)
