@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result};
 const CONTENT: [u8; 6000] = [b'x'; 6000];
 /// A stream is written in such pieces.
 const PIECE: usize = 1 << 20;
+/// How much of a long file may be dirty: less than a memory cgroup holds.
+const SYNC_MIB: u64 = 8;
 /// What a loader does between two pauses, in which an unmount can come through.
 const BURST: usize = 20;
 /// How many files are made before an unmount is tried.
@@ -77,11 +79,17 @@ pub fn change_and_remove(directory: &Path) -> Result<u64> {
 }
 
 /// Writes a file of so many MiB, reads it back and removes it.
+///
+/// It is synced now and then: 9p does not write back for a memory cgroup (it lacks
+/// `SB_I_CGROUPWB`), so that one full of its dirty pages has nothing to reclaim, and kills.
 pub fn stream(path: &Path, mib: u64) -> Result<u64> {
     let mut piece = vec![b'y'; PIECE];
     let mut file = File::create(path)?;
-    for _ in 0..mib {
+    for written in 1..=mib {
         file.write_all(&piece)?;
+        if written % SYNC_MIB == 0 {
+            file.sync_data()?;
+        }
     }
     drop(file);
     let mut file = File::open(path)?;
