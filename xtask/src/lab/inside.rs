@@ -60,13 +60,14 @@ pub fn run(options: &GuestLab) -> Result<u8> {
         frames::NOTE,
         frames::check(&plan.lastref),
     )?;
+    let mut udev = Udev::default();
     for session in &plan.sessions {
         println!("session {}", session.name);
         note(
             &plan,
             &mut results,
             &session.name,
-            run_session(&plan, session),
+            run_session(&plan, session, &mut udev),
         )?;
     }
     Ok(0)
@@ -122,28 +123,44 @@ fn report_file(output: &Path, session: &PlannedSession) -> PathBuf {
     output.join(format!("{}.json", session.name))
 }
 
-/// Keeps udev from looking at the backing device of each mount that scenarios make, or lets it
-/// again. While the dentry cache is shrunk, the removal of such a device would make the last put of
-/// a directory in sysfs that was looked at, in a NOIO scope (`device_del()`, drivers/base/core.c): a
-/// right finding, but of no scenario.
-fn pause_udev(pause: bool) -> Result<()> {
-    let order = if pause {
-        output_of(Command::new("udevadm").arg("settle"))?;
-        "--stop-exec-queue"
-    } else {
-        "--start-exec-queue"
-    };
-    output_of(Command::new("udevadm").args(["control", order]))?;
-    Ok(())
+/// Whether udev may look at the devices that come and go.
+///
+/// Not while the dentry cache is shrunk: each mount that scenarios make has a backing device, and
+/// the removal of one that was looked at would make the last put of its directory in sysfs, in a
+/// NOIO scope (`device_del()`, drivers/base/core.c): a right finding, but of no scenario.
+///
+/// Not from the first scenario on that hangs, either: what it looks at may then hang, too.
+#[derive(Debug, Default)]
+struct Udev {
+    paused: bool,
 }
 
-fn run_session(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
-    if !session.watch.provoke {
+impl Udev {
+    fn pause(&mut self) -> Result<()> {
+        if !self.paused {
+            output_of(Command::new("udevadm").arg("settle"))?;
+            output_of(Command::new("udevadm").args(["control", "--stop-exec-queue"]))?;
+            self.paused = true;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        output_of(Command::new("udevadm").args(["control", "--start-exec-queue"]))?;
+        self.paused = false;
+        Ok(())
+    }
+}
+
+fn run_session(plan: &Plan, session: &PlannedSession, udev: &mut Udev) -> Result<Vec<String>> {
+    if !session.watch.provoke && !session.stuck {
         return run_scenarios(plan, session);
     }
-    pause_udev(true)?;
+    udev.pause()?;
     let outcome = run_scenarios(plan, session);
-    pause_udev(false)?;
+    if !session.stuck {
+        udev.resume()?;
+    }
     outcome
 }
 
