@@ -124,6 +124,20 @@ fn every_difference_is_a_problem() {
 }
 
 #[test]
+fn full_marks_are_forgiven_only_where_exits_were_missed() {
+    let problems = |losses: &[(&str, u64)]| {
+        let mut report = report(|_| {});
+        let losses = losses.iter().map(|(name, lost)| ((*name).into(), *lost));
+        report.losses.extend(losses);
+        judge(&session(Outcome::Evicted), &report).problems.len()
+    };
+    assert_eq!(problems(&[(EXITS_MISSED, 1)]), 0);
+    assert_eq!(problems(&[(EXITS_MISSED, 1), (MARKS_FULL, 1)]), 0);
+    assert_eq!(problems(&[(EXITS_MISSED, 0), (MARKS_FULL, 1)]), 1);
+    assert_eq!(problems(&[(MARKS_FULL, 1)]), 1);
+}
+
+#[test]
 fn where_hits_were_skipped_only_fewer_calls_are_forgiven() {
     let problems = |lossy, skipped: u64, change: fn(&mut serde_json::Value)| {
         let mut report = report(change);
