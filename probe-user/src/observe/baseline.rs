@@ -114,7 +114,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::{Hazard, Severity};
+    use crate::report::model::Severity;
     use crate::report::{gate, sample};
 
     /// Whether all of the site is known to `baseline`.
@@ -133,24 +133,11 @@ mod tests {
         gate::charge(&now)
     }
 
-    fn with_hazard(site: &Site, rule: &str, severity: Severity) -> Site {
-        let mut site = site.clone();
-        let hazards = &mut site.contexts[0].hazards;
-        hazards.retain(|hazard| hazard.rule != rule);
-        let hazard = Hazard {
-            rule: rule.into(),
-            severity,
-            ..hazards[0].clone()
-        };
-        hazards.push(hazard);
-        site
-    }
-
     #[test]
     fn a_site_that_got_better_is_known() {
         let site = sample::report().findings[0].clone();
-        let before = with_hazard(&site, "low-stack", Severity::Unsafe);
-        let after = with_hazard(&site, "low-stack", Severity::Risky);
+        let before = sample::with_hazard(&site, "low-stack", Severity::Unsafe);
+        let after = sample::with_hazard(&site, "low-stack", Severity::Risky);
         assert_eq!(charge(&before, &after), None);
         assert_eq!(charge(&after, &before), Some(Severity::Unsafe));
         let latent = sample::report().findings.last().unwrap().clone();
@@ -167,7 +154,7 @@ mod tests {
     #[test]
     fn a_new_rule_is_charged_alone() {
         let before = sample::report().findings[0].clone();
-        let mut after = with_hazard(&before, "another", Severity::Risky);
+        let mut after = sample::with_hazard(&before, "another", Severity::Risky);
         assert_eq!(charge(&before, &after), Some(Severity::Risky));
         // Not where nothing of it is new but what is excused.
         let hazards = &mut after.contexts[0].hazards;

@@ -56,6 +56,20 @@ pub(crate) fn empty() -> Report {
     }
 }
 
+/// `site`, with a rule in its first context that is as bad as said.
+pub(crate) fn with_hazard(site: &Site, rule: &str, severity: Severity) -> Site {
+    let mut site = site.clone();
+    let hazards = &mut site.contexts[0].hazards;
+    hazards.retain(|hazard| hazard.rule != rule);
+    let hazard = Hazard {
+        rule: rule.into(),
+        severity,
+        ..hazards[0].clone()
+    };
+    hazards.push(hazard);
+    site
+}
+
 /// A frame of the kernel itself.
 pub(crate) fn frame(function: &str) -> Frame {
     Frame {

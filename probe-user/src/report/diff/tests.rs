@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::format::Options;
-use crate::report::model::{Frame, Hazard, Inlined, Level};
+use crate::report::model::{Frame, Inlined, Level};
 use crate::report::{order, sample};
 
 fn report_of(sites: Vec<Site>) -> Report {
@@ -89,24 +89,11 @@ fn sites_are_new_gone_worse_or_better() {
     assert_eq!(only(vec![stuck], vec![site]).change, Change::Better);
 }
 
-/// `site`, with a rule more; it is as bad as before.
-fn with_hazard(site: &Site, rule: &str, severity: Severity) -> Site {
-    let mut site = site.clone();
-    let hazards = &mut site.contexts[0].hazards;
-    let hazard = Hazard {
-        rule: rule.into(),
-        severity,
-        ..hazards[0].clone()
-    };
-    hazards.push(hazard);
-    site
-}
-
 #[test]
 fn a_milder_hazard_is_no_new_one() {
     let site = unsafe_site();
-    let before = with_hazard(&site, "low-stack", Severity::Unsafe);
-    let after = with_hazard(&site, "low-stack", Severity::Risky);
+    let before = sample::with_hazard(&site, "low-stack", Severity::Unsafe);
+    let after = sample::with_hazard(&site, "low-stack", Severity::Risky);
     let change = only(vec![before.clone()], vec![after.clone()]);
     assert_eq!(change.change, Change::Better);
     assert!(change.rules_appeared.is_empty());
@@ -119,7 +106,7 @@ fn a_milder_hazard_is_no_new_one() {
 #[test]
 fn a_worse_site_is_charged_with_what_is_worse() {
     let site = unsafe_site();
-    let mut more = with_hazard(&site, "another", Severity::Risky);
+    let mut more = sample::with_hazard(&site, "another", Severity::Risky);
     let change = only(vec![site.clone()], vec![more.clone()]);
     assert_eq!(change.change, Change::Worse);
     assert_eq!(change.charge, Some(Severity::Risky));
