@@ -24,7 +24,7 @@ use ratatui::{
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
-    layout::Rect,
+    layout::{Position, Rect},
 };
 use rustix::{process::getpgrp, termios::tcgetpgrp};
 
@@ -82,7 +82,11 @@ impl Screen {
     pub fn enter_again(&mut self) -> Result<()> {
         restore();
         take()?;
-        self.terminal.clear().context("cannot clear the terminal")
+        // Not clear(): that asks the terminal where its cursor is, and fails if it does not answer.
+        self.terminal
+            .size()
+            .and_then(|size| self.terminal.resize(Rect::from((Position::ORIGIN, size))))
+            .context("cannot clear the terminal")
     }
 
     /// Draws what `content` does.
