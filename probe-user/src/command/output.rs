@@ -2,11 +2,13 @@
 
 mod messages;
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use messages::{PATIENCE, hold, latest_held, release, settle, tell};
 
@@ -36,6 +38,17 @@ pub fn stream(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow:
             .context("cannot write to standard output; check where it goes")
             .map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Whether standard output is a terminal that takes nothing for as long as `patience`: it is stopped
+/// (^S), or whoever has its other side is.
+pub fn is_terminal_stuck(patience: Duration) -> bool {
+    let output = io::stdout();
+    let Ok(patience) = Timespec::try_from(patience) else {
+        return false;
+    };
+    output.is_terminal()
+        && poll(&mut [PollFd::new(&output, PollFlags::OUT)], Some(&patience)) == Ok(0)
 }
 
 /// Whether standard output is to be coloured: as `--color` said, else unless `NO_COLOR` is set,

@@ -281,6 +281,15 @@ impl OutputArgs {
         let Shown::Report(format) = self.shown() else {
             return Ok(());
         };
+        if let Some(path) = &self.output
+            && output::is_terminal_stuck(output::PATIENCE)
+        {
+            output::tell(format_args!(
+                "the terminal takes nothing: the report is in {} only",
+                path.display()
+            ));
+            return Ok(());
+        }
         let options = Options {
             all: self.all,
             colour: output::colour(),
