@@ -7,17 +7,25 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Sender},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use lastref::report::page::escape;
+use lastref::report::{page::escape, units::count};
 
 /// Messages that wait until the screen is free; `None` while it is.
-static HELD: Mutex<Option<VecDeque<String>>> = Mutex::new(None);
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+/// What waits for the screen.
+#[derive(Default)]
+struct Held {
+    messages: VecDeque<String>,
+    /// How many earlier ones there were.
+    left_out: u64,
+}
 
 /// How many messages wait at most: the latest ones for the screen, the first ones for whoever
 /// reads standard error.
@@ -36,14 +44,30 @@ pub fn tell(message: impl Display) {
     let message = escape(&message.to_string()).into_owned();
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(held) = &mut *held {
-        if held.len() == WAITING_AT_MOST {
-            held.pop_front();
-        }
-        held.push_back(message);
+        held.push(message);
         return;
     }
     drop(held);
     write(message);
+}
+
+impl Held {
+    fn push(&mut self, message: String) {
+        // One place is for the number of those left out.
+        if self.messages.len() == WAITING_AT_MOST - 1 {
+            self.messages.pop_front();
+            self.left_out += 1;
+        }
+        self.messages.push_back(message);
+    }
+
+    fn tell(self, mut write: impl FnMut(String)) {
+        if self.left_out > 0 {
+            let left_out = count(self.left_out, "earlier message");
+            write(format!("{left_out} left out, the latest follow"));
+        }
+        self.messages.into_iter().for_each(write);
+    }
 }
 
 /// From now on messages wait: the screen is in use.
@@ -55,13 +79,15 @@ pub fn hold() {
 /// The latest message that waits.
 pub fn latest_held() -> Option<String> {
     let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    held.as_ref()?.back().cloned()
+    held.as_ref()?.messages.back().cloned()
 }
 
 /// Tells what has waited; no message waits from now on.
 pub fn release() {
     let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
-    held.into_iter().flatten().for_each(write);
+    if let Some(held) = held {
+        held.tell(write);
+    }
 }
 
 /// Waits until all that was told is written, but no longer than `patience`.
@@ -90,6 +116,8 @@ struct Writer {
     messages: Sender<String>,
     /// How many are not written yet.
     waiting: Arc<AtomicUsize>,
+    /// How many have been left out since that was last told.
+    left_out: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -97,15 +125,29 @@ impl Writer {
         let (messages, received) = mpsc::channel::<String>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = Arc::clone(&waiting);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let not_told = Arc::clone(&left_out);
         thread::Builder::new()
             .name("messages".to_owned())
             .spawn(move || {
                 for message in received {
                     write_line(&mut out, &message);
+                    // Those left out came after all that waited.
+                    if left.load(Ordering::Acquire) == 1 {
+                        let number = not_told.swap(0, Ordering::Relaxed);
+                        if number > 0 {
+                            let number = count(number, "message");
+                            write_line(&mut out, &format!("{number} left out here"));
+                        }
+                    }
                     left.fetch_sub(1, Ordering::Release);
                 }
             })?;
-        Ok(Self { messages, waiting })
+        Ok(Self {
+            messages,
+            waiting,
+            left_out,
+        })
     }
 
     /// Has it written, unless too many wait already: the report says all that matters, and errors
@@ -113,6 +155,7 @@ impl Writer {
     fn write(&self, message: String) {
         let is_full = self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_AT_MOST;
         if is_full || self.messages.send(message).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -164,10 +207,32 @@ mod tests {
             .collect();
         assert_eq!(lines[0], "lastref: 0\n");
         assert_eq!(lines[WAITING_AT_MOST - 1], "lastref: 99\n");
+        assert_eq!(
+            written.recv().unwrap(),
+            "lastref: 100 messages left out here\n"
+        );
         writer.settle(Duration::MAX);
         assert!(written.try_recv().is_err());
         writer.write("on again".to_owned());
         assert_eq!(written.recv().unwrap(), "lastref: on again\n");
+    }
+
+    #[test]
+    fn the_latest_wait_for_the_screen() {
+        for (told, first) in [
+            (99, "0"),
+            (101, "2 earlier messages left out, the latest follow"),
+        ] {
+            let mut held = Held::default();
+            for number in 0..told {
+                held.push(number.to_string());
+            }
+            let mut written = Vec::new();
+            held.tell(|message| written.push(message));
+            assert_eq!(written[0], first);
+            assert_eq!(written.last(), Some(&(told - 1).to_string()));
+            assert!(written.len() <= WAITING_AT_MOST);
+        }
     }
 
     #[test]
