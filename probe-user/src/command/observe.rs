@@ -41,14 +41,14 @@ const FAR_AWAY: Duration = Duration::from_hours(24 * 365);
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
 pub struct ObserveArgs {
-    /// Stop after this long (30s, 5m); without it, at SIGINT, SIGTERM or the command's end
+    /// Stop after this long (30s, 5m), if SIGINT or SIGTERM does not come before
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// How often to read what the kernel half has counted, and to write the report so far
     #[arg(long, default_value = "2s", value_parser = duration)]
     interval: Duration,
     /// What to watch: evictions only, every final put, or others in unsafe contexts as well;
-    /// the default is final, and with --provoke latent
+    /// the default is final, unless an option implies another
     #[arg(long, value_enum)]
     level: Option<Level>,
     /// How to attach the probes; auto takes fentry where it is safe to detach and misses no calls
