@@ -108,7 +108,7 @@ fn finding(page: &mut Page, number: usize, site: &Site, kernel: &Kernel) {
         .iter()
         .flat_map(|context| &context.hazards)
     {
-        rule(page, hazard, worst);
+        rule(page, site, hazard, worst);
     }
     for check in parts::to_check(site) {
         page.gap();
@@ -167,7 +167,7 @@ fn stuck(page: &mut Page, call: &StuckCall) {
 }
 
 /// A rule that matched: in full if it is as bad as the worst one, or would be.
-fn rule(page: &mut Page, hazard: &Hazard, worst: Option<&Hazard>) {
+fn rule(page: &mut Page, site: &Site, hazard: &Hazard, worst: Option<&Hazard>) {
     let is_worst = worst.is_some_and(|worst| worst.rule == hazard.rule);
     let severity = hazard.if_final.unwrap_or(hazard.severity).name();
     let (title, id) = (&hazard.title, span(&hazard.rule));
@@ -181,6 +181,10 @@ fn rule(page: &mut Page, hazard: &Hazard, worst: Option<&Hazard>) {
             page,
             &format!("{also} {severity}: {title} ({id}). {evidence}"),
         );
+    }
+    let excuses = parts::excuses(site, hazard);
+    for (label, text) in excuses.iter().filter(|(_, text)| !text.is_empty()) {
+        prose(page, &format!("This rule is {label}: {text}."));
     }
     if !is_worst
         && hazard.if_final.is_none()
@@ -318,6 +322,21 @@ mod tests {
             assert_eq!(line, line.trim_end(), "{line}");
         }
         assert!(text.ends_with('\n') && !text.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn what_is_not_held_against_a_site_is_marked() {
+        let mut report = sample::report();
+        let hazard = &mut report.findings[0].contexts[0].hazards[0];
+        hazard.known = true;
+        hazard.suppressed = Some("being fixed".into());
+        let text = written(&report);
+        for mark in [
+            "This rule is known: the baseline has it, at least as bad.",
+            "This rule is suppressed: being fixed.",
+        ] {
+            assert_eq!(text.matches(mark).count(), 1, "{text}");
+        }
     }
 
     #[test]

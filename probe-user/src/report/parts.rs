@@ -42,6 +42,22 @@ pub fn overview(site: &Site) -> Vec<Part> {
     ]
 }
 
+/// Why a rule that matched is not held against the site. Where all of the site is known or
+/// suppressed, [`overview`] has said so.
+#[must_use]
+pub fn excuses(site: &Site, hazard: &Hazard) -> Vec<Part> {
+    let known = if hazard.known && !site.known {
+        "the baseline has it, at least as bad"
+    } else {
+        ""
+    };
+    let suppressed = match site.suppressed {
+        None => hazard.suppressed.clone().unwrap_or_default(),
+        Some(_) => String::new(),
+    };
+    vec![("known", known.to_owned()), ("suppressed", suppressed)]
+}
+
 /// The task, the inode and what the kernel could not tell, of a context.
 #[must_use]
 pub fn details(context: &Context) -> Vec<Part> {

@@ -120,6 +120,9 @@ struct HazardRow<'a> {
     evidence: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<usize>,
+    /// Whether the baseline has it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    known: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     suppressed: Option<&'a str>,
 }
@@ -283,6 +286,7 @@ impl<'a> Tables<'a> {
                 .waits_for
                 .as_deref()
                 .map(|waits_for| self.strings.row(waits_for)),
+            known: hazard.known,
             suppressed: hazard.suppressed.as_deref(),
         }
     }

@@ -64,10 +64,13 @@ function hazardsOf(context) {
   return context.hazards.map((hazard, index) => {
     const rule = report.rules[hazard.rule];
     const id = element("code", { class: "rule" }, rule.id);
-    const suppressed = hazard.suppressed && element("span", { class: "tag", title: hazard.suppressed }, "suppressed");
-    if (index === 0) return element("section", {}, element("h3", {}, rule.title, " ", id, suppressed), explanation(hazard, rule));
+    const tags = [
+      hazard.known && element("span", { class: "tag", title: "The baseline has it, at least as bad" }, "known"),
+      hazard.suppressed && element("span", { class: "tag", title: hazard.suppressed }, "suppressed"),
+    ];
+    if (index === 0) return element("section", {}, element("h3", {}, rule.title, " ", id, tags), explanation(hazard, rule));
     const label = hazard.if_final ? ["if final ", badge(hazard.if_final)] : badge(hazard.severity);
-    return element("details", { class: "hazard" }, element("summary", {}, label, " ", rule.title, " ", id, suppressed), explanation(hazard, rule));
+    return element("details", { class: "hazard" }, element("summary", {}, label, " ", rule.title, " ", id, tags), explanation(hazard, rule));
   });
 }
 
@@ -223,6 +226,8 @@ function siteAsText(site) {
     lines.push("");
     field(hazard.if_final ? "if final" : "rule", `${hazard.if_final ?? hazard.severity}: ${rule.title} (${rule.id})`);
     field("evidence", evidenceOf(hazard).join(" "));
+    field("known", hazard.known ? "the baseline has it, at least as bad" : "");
+    field("suppressed", hazard.suppressed);
     field("waits for", hazard.waits_for === undefined ? "" : report.strings[hazard.waits_for]);
     field("why", rule.why);
     field("way out", rule.way_out);

@@ -239,3 +239,13 @@ fn source_lines_are_linked_where_asked() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn what_the_baseline_knows_of_a_finding_is_marked() {
+    let mut report = sample::report();
+    report.findings[0].contexts[0].hazards[0].known = true;
+    let data = data(&Html::parse_document(&page(&report, None)));
+    let hazard = |site: usize| &data["sites"][site]["contexts"][0]["hazards"][0];
+    assert_eq!(hazard(0)["known"], true);
+    assert!(hazard(1)["known"].is_null());
+}

@@ -44,7 +44,7 @@ pub fn detail(site: &Site, width: usize) -> Vec<(Style, String)> {
         for (index, context) in site.contexts.iter().enumerate() {
             if index == 0 {
                 finding::details(page, context);
-                finding::hazards(page, &context.hazards, site.suppressed.is_none());
+                finding::hazards(page, site, context);
             } else {
                 page.field("also", &parts::brief(context));
             }

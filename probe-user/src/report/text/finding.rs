@@ -2,7 +2,7 @@
 //! read without the rest of the report.
 
 use super::frames;
-use crate::report::model::{Context, Hazard, Kernel, Site, StuckCall};
+use crate::report::model::{Context, Kernel, Site, StuckCall};
 use crate::report::page::Page;
 use crate::report::parts::{self, Part};
 use crate::report::units::count;
@@ -15,7 +15,7 @@ pub fn write(page: &mut Page, number: usize, site: &Site, kernel: &Kernel, addre
     for (index, context) in site.contexts.iter().enumerate() {
         if index == 0 {
             details(page, context);
-            hazards(page, &context.hazards, site.suppressed.is_none());
+            hazards(page, site, context);
         } else {
             page.field("also", &parts::brief(context));
         }
@@ -59,7 +59,8 @@ pub fn details(page: &mut Page, context: &Context) {
 }
 
 /// The rules that matched: the worst in full, the milder ones in a line.
-pub fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
+pub fn hazards(page: &mut Page, site: &Site, context: &Context) {
+    let hazards = &context.hazards;
     let worst = hazards.first().map(|hazard| hazard.severity);
     for (index, hazard) in hazards.iter().enumerate() {
         let evidence = hazard.evidence.join(" ");
@@ -69,19 +70,14 @@ pub fn hazards(page: &mut Page, hazards: &[Hazard], site_is_charged: bool) {
             page.field("if final", &format!("{severity}: {title} ({rule})"));
         } else if Some(hazard.severity) != worst {
             page.field("and", &format!("{severity}: {title} ({rule}). {evidence}"));
+            fields(page, &parts::excuses(site, hazard));
             continue;
         }
         if index > 0 && hazard.if_final.is_none() {
             page.field("and", &format!("{severity}: {title} ({rule})"));
         }
         page.field("evidence", &evidence);
-        // Where all of the site is, it has been said above.
-        if site_is_charged {
-            page.field(
-                "suppressed",
-                hazard.suppressed.as_deref().unwrap_or_default(),
-            );
-        }
+        fields(page, &parts::excuses(site, hazard));
         page.field("waits for", hazard.waits_for.as_deref().unwrap_or_default());
         page.field("why", &hazard.why);
         for words in parts::kernel_says(hazard) {

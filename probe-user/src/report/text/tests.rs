@@ -154,3 +154,16 @@ fn names_cannot_act_on_the_terminal() {
     let bad = |character: char| character != '\n' && character.is_control();
     assert!(!text.contains(bad) && !text.contains('\u{202e}'));
 }
+
+#[test]
+fn what_the_baseline_knows_of_a_finding_is_marked() {
+    let mut report = sample::report();
+    let known = "known       the baseline has it, at least as bad\n";
+    assert!(!text(&report, false, false).contains(known));
+    report.findings[0].contexts[0].hazards[0].known = true;
+    let one = text(&report, false, false);
+    assert_eq!(one.matches(known).count(), 1, "{one}");
+    // Then it is said of the whole site.
+    report.findings[0].known = true;
+    assert!(!text(&report, false, false).contains(known));
+}
