@@ -13,6 +13,9 @@ use crate::{
     sites::mix,
 };
 
+/// The bit that all addresses of the kernel's have, and none of a process's.
+const KERNEL_HALF: u64 = 1 << 63;
+
 /// Keeps the locks, outermost first, and how many there are; returns their hash.
 #[inline(always)]
 pub fn read_locks(
@@ -126,9 +129,14 @@ fn place_of(slot: &mut TrackedLock, inode: &Inode) {
 
 /// Whether what would be around the lock, if it were the field at `field`, points with its field
 /// at `forth` to something that points `back` to it. No other memory does.
+///
+/// What lies there may be no pointer at all. A processor that knows 57 bits of an address and uses
+/// 48 faults on some that 5.10 lets be read, with a warning (`copy_from_kernel_nofault_allowed()`,
+/// arch/x86/mm/maccess.c; `ex_handler_uaccess()`, arch/x86/mm/extable.c): so that only addresses of
+/// the kernel's half are tried.
 #[inline(always)]
 fn points_back(lock: u64, field: u32, forth: u32, back: u32) -> bool {
     let around = lock.wrapping_sub(u64::from(field));
-    let other = read::<u64>(around, forth).unwrap_or(0);
+    let other = read::<u64>(around, forth).unwrap_or(0) | KERNEL_HALF;
     read::<u64>(other, back) == Some(around)
 }
