@@ -13,8 +13,10 @@ use crate::{
     sites::mix,
 };
 
-/// The bit that all addresses of the kernel's have, and none of a process's.
-const KERNEL_HALF: u64 = 1 << 63;
+/// The bits, of the 57 that a processor may know of an address, that are above them all.
+const ADDRESS_BITS: u32 = 57;
+/// What is in them in every address of the kernel's.
+const KERNEL_HALF: u64 = u64::MAX >> ADDRESS_BITS;
 
 /// Keeps the locks, outermost first, and how many there are; returns their hash.
 #[inline(always)]
@@ -137,6 +139,10 @@ fn place_of(slot: &mut TrackedLock, inode: &Inode) {
 #[inline(always)]
 fn points_back(lock: u64, field: u32, forth: u32, back: u32) -> bool {
     let around = lock.wrapping_sub(u64::from(field));
-    let other = read::<u64>(around, forth).unwrap_or(0) | KERNEL_HALF;
-    read::<u64>(other, back) == Some(around)
+    match read::<u64>(around, forth) {
+        Some(other) if other >> ADDRESS_BITS == KERNEL_HALF => {
+            read::<u64>(other, back) == Some(around)
+        }
+        _ => false,
+    }
 }
