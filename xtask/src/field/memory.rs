@@ -12,8 +12,9 @@ use crate::progress::output_of;
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// Little enough that the workloads' files do not fit.
 const LIMIT_MIB: u64 = 28;
-/// How much is asked back at once.
-const RECLAIM: &str = "8M";
+/// How much is asked back at once: more than there can be, so that reclaim does not end before it
+/// has come to the dentries and inodes.
+const RECLAIM: &str = "32M";
 const SWAP: &str = "192M";
 
 /// The cgroup that this process and its children are in.
