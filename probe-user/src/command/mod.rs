@@ -13,6 +13,7 @@ mod merge;
 mod observe;
 mod output;
 mod outputs;
+mod privileges;
 mod provoke;
 mod report;
 mod run;

@@ -27,9 +27,10 @@ use tokio::{
 use super::{
     CANNOT_WATCH, FAILED,
     display::Display,
-    files, output,
+    files, live, output,
     outputs::{OutputArgs, Outputs},
-    provoke::{Plan, Provoker},
+    privileges,
+    provoke::{MemoryCgroup, Plan, Provoker},
     stop::Stop,
     suppress,
     workload::Child,
@@ -193,6 +194,11 @@ async fn observe(
 
     // The kernel half's log goes to standard error at any time, over what is on the screen.
     let stage = if args.debug_ebpf { Stage::Lines } else { stage };
+    // After the command, which is to have all that the caller has; before the display's thread.
+    let written = args.written(stage, provoker.as_ref());
+    if let Err(error) = privileges::give_up(&session, &written, child.is_some()).await {
+        output::tell(format_args!("{error:#}"));
+    }
     let mut outputs = Outputs::start(&args.outputs, suppressions, stage, workload.is_some())?;
     outputs.interim(&mut session, provoker.as_ref());
 
@@ -307,6 +313,26 @@ impl ObserveArgs {
                 ("--ready-file", self.ready_file.as_deref()),
             ],
         )
+    }
+
+    /// What is opened for writing after the start: files, the cgroup that is cleaned up, and for
+    /// the live view the terminal that is given back and the directory that its reports go to.
+    fn written(&self, stage: Stage, provoker: Option<&Provoker>) -> Vec<PathBuf> {
+        let files = self
+            .outputs
+            .files()
+            .into_iter()
+            .filter_map(|(_, path)| path);
+        let cgroup = provoker.and_then(Provoker::cgroup);
+        let live: &[&str] = match stage {
+            Stage::Screen => &[live::OUTPUT, "."],
+            Stage::Lines => &[],
+        };
+        files
+            .chain(cgroup.map(MemoryCgroup::directory))
+            .chain(live.iter().map(Path::new))
+            .map(Path::to_owned)
+            .collect()
     }
 
     fn session_options(&self, provokes: bool) -> Result<SessionOptions> {

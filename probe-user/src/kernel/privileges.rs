@@ -58,6 +58,27 @@ pub const CAPABILITIES: &[Capability] = &[
         purpose: "to see the kernel stacks of stuck threads (/proc/PID/stack)",
     },
     Capability {
+        name: "CAP_SYS_PTRACE",
+        bit: 19,
+        or_sys_admin: false,
+        required: false,
+        purpose: "to see those of threads that may do more than lastref (/proc/PID/stack)",
+    },
+    Capability {
+        name: "CAP_DAC_READ_SEARCH",
+        bit: 2,
+        or_sys_admin: false,
+        required: false,
+        purpose: "to read what only its owner may (/proc/PID/stack, /proc/kcore, tracefs)",
+    },
+    Capability {
+        name: "CAP_SYS_NICE",
+        bit: 23,
+        or_sys_admin: false,
+        required: false,
+        purpose: "to read maps without being preempted, so that no calls are missed meanwhile",
+    },
+    Capability {
         name: "CAP_SYS_RAWIO",
         bit: 17,
         or_sys_admin: false,
@@ -70,7 +91,7 @@ pub const CAPABILITIES: &[Capability] = &[
 #[derive(Debug, Error)]
 pub enum PrivilegeError {
     /// Capabilities are missing.
-    #[error("{} missing; run lastref as root, outside of containers (sudo lastref …)", .0.join(", "))]
+    #[error("{} missing; run lastref as root (sudo lastref …) or with these capabilities, outside of containers", .0.join(", "))]
     Capabilities(Vec<&'static str>),
     /// The kernel is locked down.
     #[error("the kernel is in lockdown mode `{mode}`, which forbids BPF to read kernel memory; {REMEDY_LOCKDOWN}", mode = Lockdown::Confidentiality)]

@@ -203,6 +203,13 @@ impl Session {
         Ok(self.probe.set_provoker(thread)?)
     }
 
+    /// Whether this thread may read what the kernel half has counted, with the capabilities that it
+    /// has now.
+    #[must_use]
+    pub fn can_be_read(&self) -> bool {
+        self.probe.can_be_read()
+    }
+
     /// The loaded kernel half, for its log.
     pub fn probe(&mut self) -> &mut Probe {
         &mut self.probe

@@ -185,6 +185,12 @@ impl Probe {
         Undisturbed::new(self.preemptible)
     }
 
+    /// Whether the calling thread may read maps.
+    #[must_use]
+    pub fn can_be_read(&self) -> bool {
+        self.control.get(&0, 0).is_ok()
+    }
+
     /// The loaded object, for its log.
     pub fn object(&mut self) -> &mut Ebpf {
         &mut self.ebpf

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use lastref::report::{changes::Wanted, file};
 use ratatui::crossterm::event::{self, Event};
 
-pub use screen::{is_usable, restore};
+pub use screen::{OUTPUT, is_usable, restore};
 
 use self::{job::JobControl, keys::Action, screen::Screen, state::State, view::Theme};
 use super::{

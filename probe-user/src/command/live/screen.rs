@@ -32,7 +32,7 @@ use rustix::{process::getpgrp, termios::tcgetpgrp};
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Standard output, to be opened once more.
-const OUTPUT: &str = "/proc/self/fd/1";
+pub const OUTPUT: &str = "/proc/self/fd/1";
 
 /// Enough for a whole screen, which is then written in few pieces.
 const BUFFER: usize = 1 << 16;

@@ -15,6 +15,9 @@ use std::{
 };
 
 use lastref::report::{page::escape, units::count};
+use rustix::thread::CapabilitySet;
+
+use super::super::privileges::keep_only;
 
 /// Messages that wait until the screen is free; `None` while it is.
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
@@ -130,6 +133,8 @@ impl Writer {
         thread::Builder::new()
             .name("messages".to_owned())
             .spawn(move || {
+                // It started before the others gave theirs up, and needs none.
+                let _ = keep_only(CapabilitySet::empty());
                 for message in received {
                     write_line(&mut out, &message);
                     // Those left out came after all that waited.

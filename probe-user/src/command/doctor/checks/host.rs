@@ -18,7 +18,7 @@ pub fn capabilities(_: &Host) -> Vec<Check> {
         let check = if capability.is_in(effective) {
             Check::ok(HOST, capability.name, capability.purpose)
         } else {
-            let remedy = "run as root, outside of containers";
+            let remedy = "run as root, or with this capability, outside of containers";
             Check::bad(HOST, capability.name, capability.purpose, remedy)
         };
         check.required_if(capability.required)
