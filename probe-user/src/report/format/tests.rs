@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::report::sample;
+use crate::report::{
+    changes::{Changes, Wanted},
+    prometheus::Metrics,
+    sample,
+};
 
 /// The forms that show the addresses that `--addresses` has kept.
-const WITH_ADDRESSES: [Format; 2] = [Format::Text, Format::Json];
+const WITH_ADDRESSES: [&str; 3] = ["Text", "Json", "jsonl"];
 
 /// Values that are no free text, by the names of their fields.
 const FIXED: [&str; 6] = [
@@ -58,6 +63,26 @@ fn long_numbers(text: &str) -> impl Iterator<Item = &str> {
         .filter(|digits| digits.len() >= 16)
 }
 
+/// A report in each form, and as lines of news and metrics, by name.
+fn every_form(report: &Report) -> Vec<(String, String)> {
+    let mut forms: Vec<_> = Format::value_variants()
+        .iter()
+        .map(|format| (format!("{format:?}"), written(*format, report)))
+        .collect();
+    let wanted = Wanted {
+        mildest: Severity::Benign,
+        all: true,
+    };
+    let mut lines = Vec::new();
+    for line in Changes::new(wanted).since(report, true) {
+        line.write(&mut lines).unwrap();
+    }
+    forms.push(("jsonl".to_owned(), String::from_utf8(lines).unwrap()));
+    let metrics = Metrics::default().render(report, Timestamp::UNIX_EPOCH, true);
+    forms.push(("prometheus".to_owned(), metrics));
+    forms
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -91,20 +116,26 @@ proptest! {
 
 #[test]
 fn no_form_shows_addresses_unless_they_were_asked_for() {
-    let plain = sample::report();
-    let mut told = plain.clone();
-    for site in &mut told.findings {
-        for frame in &mut site.frames {
-            frame.address = Some("0xffffffff8123abcd".to_owned());
+    let made_up = sample::report();
+    // What a kernel has told.
+    let recorded: Report = serde_json::from_str(include_str!("../../../tests/demo.json")).unwrap();
+    for plain in [made_up, recorded] {
+        let mut told = plain.clone();
+        for site in &mut told.findings {
+            for frame in &mut site.frames {
+                frame.address = Some("0xffffffff8123abcd".to_owned());
+            }
         }
-    }
-    let ids: BTreeSet<&str> = plain.sites().map(|site| site.id.as_str()).collect();
-    for format in Format::value_variants() {
+        let ids: BTreeSet<&str> = plain.sites().map(|site| site.id.as_str()).collect();
         for (report, with_addresses) in [(&plain, false), (&told, true)] {
-            let text = written(*format, report);
-            let shown = long_numbers(&text).any(|number| !ids.contains(number));
-            let may = with_addresses && WITH_ADDRESSES.contains(format);
-            assert_eq!(shown, may, "{format:?}");
+            let forms = every_form(report);
+            assert_eq!(forms.len(), Format::value_variants().len() + 2);
+            for (form, text) in forms {
+                assert!(!text.is_empty(), "{form}");
+                let shown = long_numbers(&text).any(|number| !ids.contains(number));
+                let may = with_addresses && WITH_ADDRESSES.contains(&form.as_str());
+                assert_eq!(shown, may, "{form}");
+            }
         }
     }
 }
