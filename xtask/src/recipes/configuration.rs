@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::surroundings::Surroundings;
-use super::{Bench, End};
+use super::{AS_CACHED, Bench, End};
 use crate::host_packages;
 use crate::progress::{output_of, tail};
 use crate::table::Kind;
@@ -39,26 +39,32 @@ pub fn configure(bench: &Bench) -> Result<End> {
             "no kernel that is built here is cached".into(),
         ));
     };
-    host_packages::install(bench.context, &PACKAGES)?;
-    let surroundings = bench.surroundings("configure", &[])?;
+    let surroundings = bench.surroundings("configure", AS_CACHED)?;
     output_of(
         Command::new("sh")
             .args(["-ec", COPY, "sh"])
             .arg(&tree)
             .arg(&surroundings.directory),
     )?;
-    recipe(bench, &surroundings, "configure")?;
+    configure_for_virtme_ng(bench, &surroundings)?;
+    // The least that could be watched, of a configuration of one's own.
+    let made = surroundings.run("defconfig", "make defconfig\n")?;
+    ensure!(made.status == 0, "{}", tail(&made.output, 20));
+    recipe(bench, &surroundings, "configure-own")?;
+    Ok(End::Passed)
+}
+
+/// Virtme-ng's own configuration, and what it lacks.
+pub fn configure_for_virtme_ng(bench: &Bench, surroundings: &Surroundings) -> Result<()> {
+    host_packages::install(bench.context, &PACKAGES)?;
+    recipe(bench, surroundings, "configure")?;
     let fragment = surroundings.read("lastref.config");
     // virtme-ng's own configuration has no types: without the fragment it could not be watched.
     ensure!(
         fragment.contains("\nCONFIG_DEBUG_INFO_BTF=y\n"),
         "the fragment is:\n{fragment}"
     );
-    // The least that could be watched, of a configuration of one's own.
-    let made = surroundings.run("defconfig", "make defconfig\n")?;
-    ensure!(made.status == 0, "{}", tail(&made.output, 20));
-    recipe(bench, &surroundings, "configure-own")?;
-    Ok(End::Passed)
+    Ok(())
 }
 
 /// Runs the recipe; its last line checks the configuration that it has made.
@@ -74,7 +80,7 @@ fn recipe(bench: &Bench, surroundings: &Surroundings, name: &str) -> Result<()> 
 }
 
 /// The tree of a kernel that was built here.
-fn tree(bench: &Bench) -> Result<Option<PathBuf>> {
+pub fn tree(bench: &Bench) -> Result<Option<PathBuf>> {
     for spec in &bench.context.table.kernels {
         if matches!(spec.kind, Kind::Built { .. }) {
             let tree = bench

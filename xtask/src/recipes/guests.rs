@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::surroundings::{Ran, Surroundings};
-use super::{Bench, End};
+use super::surroundings::{Boots, Ran, Surroundings};
+use super::{AS_CACHED, Bench, End};
 use crate::progress::tail;
 
 /// Where fstests is once it is installed.
 const FSTESTS: &str = "/var/lib/xfstests";
 /// Where recipes leave the report.
-const REPORT: &str = "out/report.json";
+pub const REPORT: &str = "out/report.json";
 /// The test of the reader, in the document.
 const TEST: &str = "my-test";
 /// How much of a recipe's output a failure shows.
@@ -38,7 +38,7 @@ fn clean(bench: &Bench) -> String {
 }
 
 /// Runs the recipe and checks its status.
-fn expect(
+pub fn expect(
     bench: &Bench,
     surroundings: &Surroundings,
     recipe: &str,
@@ -55,7 +55,8 @@ fn expect(
     Ok(ran)
 }
 
-fn report(surroundings: &Surroundings) -> Result<Value> {
+/// The report that the recipe left.
+pub fn report(surroundings: &Surroundings) -> Result<Value> {
     serde_json::from_str(&surroundings.read(REPORT)).context("the recipe left no report")
 }
 
@@ -127,7 +128,8 @@ pub fn no_finding_passes(bench: &Bench) -> Result<End> {
 
 /// A kernel that lets nobody look.
 pub fn a_locked_kernel_is_skipped(bench: &Bench) -> Result<End> {
-    let surroundings = bench.surroundings("locked-down", &["lockdown=confidentiality"])?;
+    let surroundings =
+        bench.surroundings("locked-down", Boots::Cached(&["lockdown=confidentiality"]))?;
     surroundings.program(TEST, "#!/bin/sh\n")?;
     let ran = expect(bench, &surroundings, "run", "run", 4)?;
     ensure!(
@@ -185,7 +187,7 @@ pub fn kselftest(bench: &Bench) -> Result<End> {
             lines: &["1..0 # SKIP there is no lastref"],
         },
     ];
-    let surroundings = bench.surroundings("kselftest", &[])?;
+    let surroundings = bench.surroundings("kselftest", AS_CACHED)?;
     surroundings.program("lastref_test.sh", bench.document.recipe("kselftest")?)?;
     surroundings.program("finding", &finding(bench))?;
     surroundings.program("clean", &clean(bench))?;
@@ -233,7 +235,7 @@ pub fn fstests(bench: &Bench) -> Result<End> {
     if !Path::new(FSTESTS).join("check").is_file() {
         return Ok(End::Skipped(format!("fstests is not in {FSTESTS}")));
     }
-    let surroundings = bench.surroundings("fstests", &[])?;
+    let surroundings = bench.surroundings("fstests", AS_CACHED)?;
     surroundings.program("fstests.sh", bench.document.recipe("fstests-guest")?)?;
     let ran = expect(bench, &surroundings, "fstests", "fstests", 0)?;
     let report = report(&surroundings)?;

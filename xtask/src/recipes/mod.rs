@@ -5,6 +5,7 @@ mod document;
 mod guests;
 mod reports;
 mod surroundings;
+mod whole_kernel;
 mod workflow;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use self::document::Document;
-use self::surroundings::Surroundings;
+use self::surroundings::{Boots, Surroundings};
 use crate::context::Context;
 use crate::kernels::{self, Kernel};
 use crate::progress::elapsed;
@@ -25,8 +26,8 @@ use crate::{agent, module};
 /// The kernel that guests boot, unless another is named.
 pub const KERNEL: &str = "7.3";
 const DOCUMENT: &str = "docs/ci.md";
-/// Recipes that are not run, and why.
-const NOT_RUN: [(&str, &str); 1] = [("build", "a whole kernel takes too long")];
+/// The kernel of the cache, its command line as it is.
+const AS_CACHED: Boots = Boots::Cached(&[]);
 
 /// Options of `recipes`.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub struct Recipes {
     /// A built lastref, instead of building it
     #[arg(long, value_name = "PATH")]
     lastref: Option<PathBuf>,
-    /// Steps to run; all if none is named
+    /// Steps to run; all but `build`, which takes long, if none is named
     steps: Vec<String>,
 }
 
@@ -56,15 +57,9 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Surroundings of a step's own, below `output`.
-    fn surroundings(&self, name: &str, kernel_arguments: &[&str]) -> Result<Surroundings> {
+    fn surroundings(&self, name: &str, boots: Boots) -> Result<Surroundings> {
         let place = self.output.join(name);
-        Surroundings::new(
-            self.context,
-            &self.kernel,
-            &self.lastref,
-            &place,
-            kernel_arguments,
-        )
+        Surroundings::new(self.context, &self.kernel, &self.lastref, &place, boots)
     }
 }
 
@@ -79,6 +74,8 @@ enum End {
 struct Step {
     name: &'static str,
     recipes: &'static [&'static str],
+    /// Why it is only run if it is named, where that is so.
+    only_named: Option<&'static str>,
     run: fn(&Bench) -> Result<End>,
 }
 
@@ -87,46 +84,61 @@ const STEPS: &[Step] = &[
     Step {
         name: "workflow",
         recipes: &["workflow"],
+        only_named: None,
         run: workflow::check,
     },
     Step {
         name: "configure",
         recipes: &["configure", "configure-own"],
+        only_named: None,
         run: configuration::configure,
+    },
+    Step {
+        name: "build",
+        recipes: &["configure", "build", "run"],
+        only_named: Some("a whole kernel takes too long"),
+        run: whole_kernel::build_and_run,
     },
     Step {
         name: "run",
         recipes: &["run"],
+        only_named: None,
         run: guests::a_finding_fails,
     },
     Step {
         name: "baseline",
         recipes: &["baseline"],
+        only_named: None,
         run: guests::a_known_one_does_not,
     },
     Step {
         name: "run-clean",
         recipes: &["run"],
+        only_named: None,
         run: guests::no_finding_passes,
     },
     Step {
         name: "run-locked-down",
         recipes: &["run"],
+        only_named: None,
         run: guests::a_locked_kernel_is_skipped,
     },
     Step {
         name: "kselftest",
         recipes: &["kselftest"],
+        only_named: None,
         run: guests::kselftest,
     },
     Step {
         name: "fstests",
         recipes: &["fstests", "fstests-guest"],
+        only_named: None,
         run: guests::fstests,
     },
     Step {
         name: "reports",
         recipes: &["reports"],
+        only_named: None,
         run: reports::check,
     },
 ];
@@ -146,7 +158,13 @@ pub fn run(context: &Context, options: &Recipes) -> Result<u8> {
     let kernel = kernels::named(context, &options.kernel)?;
     let module = module::build_lab(context, &kernel)?;
     let output = output(context);
-    let surroundings = Surroundings::new(context, &kernel, &lastref, &output.join("common"), &[])?;
+    let surroundings = Surroundings::new(
+        context,
+        &kernel,
+        &lastref,
+        &output.join("common"),
+        AS_CACHED,
+    )?;
     let bench = Bench {
         context,
         kernel,
@@ -156,12 +174,19 @@ pub fn run(context: &Context, options: &Recipes) -> Result<u8> {
         output,
         surroundings,
     };
-    let wanted = |step: &&Step| {
-        options.steps.is_empty() || options.steps.iter().any(|name| name == step.name)
-    };
     let mut tally = Tally::default();
-    for step in STEPS.iter().filter(wanted) {
-        tally.add(run_step(&bench, step));
+    for step in STEPS {
+        if options.steps.iter().any(|name| name == step.name) {
+            tally.add(run_step(step, || (step.run)(&bench)));
+        } else if options.steps.is_empty() {
+            tally.add(run_step(step, || match step.only_named {
+                Some(reason) => Ok(End::Skipped(format!(
+                    "{reason}; `cargo xtask recipes {}` runs it",
+                    step.name
+                ))),
+                None => (step.run)(&bench),
+            }));
+        }
     }
     println!("{tally}");
     Ok(u8::from(tally.failed > 0))
@@ -176,9 +201,9 @@ fn output(context: &Context) -> PathBuf {
     context.target().join("recipes")
 }
 
-fn run_step(bench: &Bench, step: &Step) -> Tally {
+fn run_step(step: &Step, run: impl FnOnce() -> Result<End>) -> Tally {
     let start = Instant::now();
-    let (verdict, tally) = match (step.run)(bench) {
+    let (verdict, tally) = match run() {
         Ok(End::Passed) => ("ok".to_string(), Tally::of(true)),
         Ok(End::Skipped(reason)) => (
             format!("skipped: {reason}"),
@@ -199,7 +224,6 @@ fn every_recipe_is_run(document: &Document) -> Result<()> {
     let run: BTreeSet<&str> = STEPS
         .iter()
         .flat_map(|step| step.recipes)
-        .chain(NOT_RUN.iter().map(|(name, _)| name))
         .copied()
         .collect();
     let differ: Vec<&&str> = there.symmetric_difference(&run).collect();

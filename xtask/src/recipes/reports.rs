@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, End};
+use super::{AS_CACHED, Bench, End};
 use crate::progress::tail;
 
 /// The forms, each with what must be in it when there is a finding.
@@ -17,7 +17,7 @@ const FORMS: [(&str, &str); 3] = [
 pub fn check(bench: &Bench) -> Result<End> {
     for (report, has_finding) in [("finding.json", true), ("clean.json", false)] {
         let name = format!("reports-{report}");
-        let surroundings = bench.surroundings(&name, &[])?;
+        let surroundings = bench.surroundings(&name, AS_CACHED)?;
         let source = bench.output.join(report);
         let prepare = format!("mkdir out && cp {} out/report.json\n", source.display());
         ensure!(

@@ -19,9 +19,9 @@ use crate::kvm;
 use crate::progress::{SignsOfLife, read_lossy};
 
 const POLL: Duration = Duration::from_millis(100);
-/// A recipe that takes longer has failed; they have time limits of their own, which are to be seen
-/// at work.
-const LIMIT: Duration = Duration::from_mins(11);
+/// A recipe that takes longer has failed. Those that boot a guest have time limits of their own,
+/// which are to be seen at work: the longest is an hour.
+const LIMIT: Duration = Duration::from_mins(62);
 /// The end of a recipe that was stopped at the limit, as timeout(1) has it.
 const STOPPED: i32 = 124;
 
@@ -35,6 +35,15 @@ pub struct Surroundings {
     logs: PathBuf,
 }
 
+/// What `vng` boots.
+#[derive(Debug, Clone, Copy)]
+pub enum Boots<'a> {
+    /// The kernel of the cache, with this on its command line.
+    Cached(&'a [&'a str]),
+    /// The kernel that is built in the directory.
+    Built,
+}
+
 /// What came of a recipe.
 #[derive(Debug)]
 pub struct Ran {
@@ -45,19 +54,18 @@ pub struct Ran {
 }
 
 impl Surroundings {
-    /// Makes them at `place`, empty, with `vng` set to boot `kernel` with `arguments` on its
-    /// command line.
+    /// Makes them at `place`, empty; `kernel` is the one of the cache.
     ///
-    /// A virtme-ng that can use neither KVM nor virtiofs finds out each time, and one in a tree
-    /// boots that tree's kernel; its own configuration file says all of that beforehand, so that
-    /// the recipes need not. The program is put where a guest has installed programs. There is one
+    /// A virtme-ng that can use neither KVM nor virtiofs finds out each time, and where there is no
+    /// tree it must be told what to boot; its own configuration file says all of that beforehand,
+    /// so that the recipes need not. The program is put where a guest has installed programs. There is one
     /// CPU: emulated with several, a kernel may trip over code that it has just patched, and die.
     pub fn new(
         context: &Context,
         kernel: &Kernel,
         lastref: &Path,
         place: &Path,
-        arguments: &[&str],
+        boots: Boots,
     ) -> Result<Self> {
         let place = fresh_directory(place)?;
         let [directory, home, bin, logs] =
@@ -70,21 +78,24 @@ impl Surroundings {
         let program = bin.join("lastref");
         fs::copy(lastref, &program)
             .with_context(|| format!("{} cannot be copied", lastref.display()))?;
-        let options = json!({ "default_opts": {
-            "run": kernel.image(),
+        let (image, arguments) = match boots {
+            Boots::Cached(arguments) => (Some(kernel.image()), arguments.join(" ")),
+            Boots::Built => (None, String::new()),
+        };
+        let mut options = json!({
             "force_9p": true,
             "disable_microvm": true,
             "disable_kvm": !kvm::works(context, kernel)?,
             "cpus": "1",
             "rodir": [format!("/usr/local/bin={}", bin.display())],
             "qemu_opts": [format!("-machine {UNUSED_DEVICES}")],
-            "append": [format!(
-                "modprobe.blacklist={UNUSED_MODULES} {}",
-                arguments.join(" ")
-            )],
-        }});
+            "append": [format!("modprobe.blacklist={UNUSED_MODULES} {arguments}")],
+        });
+        if let Some(image) = image {
+            options["run"] = json!(image);
+        }
         let file = settings.join("virtme-ng.conf");
-        fs::write(&file, options.to_string())
+        fs::write(&file, json!({ "default_opts": options }).to_string())
             .with_context(|| format!("{} cannot be written", file.display()))?;
         let tools = context.tools().join("virtme-ng/bin");
         let inherited = std::env::var_os("PATH").unwrap_or_default();
