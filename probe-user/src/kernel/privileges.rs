@@ -230,6 +230,20 @@ fn parse_lockdown(text: &str) -> Option<Lockdown> {
 /// The setting that limits the stacks that BPF programs get, in frames.
 pub const MAX_STACK: &str = "kernel.perf_event_max_stack";
 
+/// The setting that says who may use perf events, through which kprobes are attached.
+pub const PARANOID: &str = "kernel.perf_event_paranoid";
+
+/// The setting's value where it may keep this process, for all its `CAP_PERFMON`, from kprobes.
+///
+/// Linux itself knows values up to 2 (`perf_event_open()`, kernel/events/core.c). Kernels of Debian
+/// and Ubuntu refuse, with a higher one, everybody but `CAP_SYS_ADMIN`; others do not.
+#[must_use]
+pub fn refused_perf_events() -> Option<i64> {
+    const HIGHEST: i64 = 2;
+    let effective = effective_capabilities().ok()?;
+    setting(PARANOID).filter(|value| *value > HIGHEST && effective >> SYS_ADMIN & 1 == 0)
+}
+
 /// A numeric setting below /proc/sys, `None` if the kernel does not have it.
 #[must_use]
 pub fn setting(name: &str) -> Option<i64> {

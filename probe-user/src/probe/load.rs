@@ -17,7 +17,7 @@ use super::{
     undisturbed::Undisturbed,
 };
 use crate::{
-    kernel::layout::DirectLoads,
+    kernel::{layout::DirectLoads, privileges},
     report::model::{Attach, Level},
 };
 
@@ -217,7 +217,7 @@ impl Probe {
         attach(program, function).map_err(|error| ProbeError::NotAttached {
             program: name,
             function,
-            cause: describe(&error),
+            cause: not_attached(&error),
         })?;
         if is_new {
             self.attached.push(name);
@@ -274,6 +274,19 @@ fn program_descriptor(program: &Program) -> Option<i32> {
         _ => return None,
     };
     Some(descriptor.ok()?.as_fd().as_raw_fd())
+}
+
+/// What the kernel says, and the setting that may have made it.
+fn not_attached(error: &ProgramError) -> String {
+    let words = describe(error);
+    match privileges::refused_perf_events() {
+        Some(value) => format!(
+            "{words}; {setting} is {value}, with which some kernels let only CAP_SYS_ADMIN attach \
+             kprobes: sysctl {setting}=2, or run with that capability",
+            setting = privileges::PARANOID
+        ),
+        None => words,
+    }
 }
 
 /// The error with its causes, and the verifier's log if there is one.

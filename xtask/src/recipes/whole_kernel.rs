@@ -22,7 +22,7 @@ const PACKAGES: [(&str, &str); 4] = [
 
 /// $1 a kernel's tree that may have been built in, $2 where to put its sources.
 const COPY: &str = r#"
-    tar --exclude='*.o' --exclude='*.a' --exclude='*.ko' --exclude='*.cmd' --exclude='vmlinux*' \
+    tar --exclude='*.o' --exclude='*.a' --exclude='*.ko' --exclude='*.cmd' --exclude='./vmlinux*' \
         --exclude='./arch/x86/boot/bzImage' -C "$1" -cf - . | tar -xf - -C "$2"
     make -s -C "$2" mrproper
 "#;

@@ -66,15 +66,22 @@ pub fn kptr_restrict(host: &Host) -> Vec<Check> {
 /// Whether there are perf events.
 pub fn perf_event_paranoid(_: &Host) -> Vec<Check> {
     const NAME: &str = "perf_event_paranoid";
-    let Some(value) = privileges::setting("kernel.perf_event_paranoid") else {
+    let Some(value) = privileges::setting(privileges::PARANOID) else {
         let remedy = "use a kernel with CONFIG_PERF_EVENTS=y";
         return vec![Check::bad(HOST, NAME, "the kernel has no perf events", remedy).required()];
     };
+    if privileges::refused_perf_events().is_some() {
+        let detail = format!(
+            "{value}: above 2, kernels of Debian and Ubuntu let only CAP_SYS_ADMIN attach kprobes"
+        );
+        let remedy = format!("sysctl {}=2, or CAP_SYS_ADMIN", privileges::PARANOID);
+        return vec![Check::bad(HOST, NAME, detail, remedy)];
+    }
     // perf_event_open() asks perfmon_capable() before it looks at the setting.
     vec![Check::ok(
         HOST,
         NAME,
-        format!("{value}; no matter with CAP_PERFMON"),
+        format!("{value}; lastref may use them all the same"),
     )]
 }
 
