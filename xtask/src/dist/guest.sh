@@ -38,6 +38,32 @@ watches() {
     lastref run --passthrough --output /tmp/report.json -- sh -c 'exit 7'
     [ $? -eq 7 ] && lastref report /tmp/report.json | grep -q '^In numbers'
 }
+# What docs/privileges.md says is enough, with the setting that it names.
+watches_with_few_capabilities() {
+    few=-all,+bpf,+perfmon,+syslog,+dac_read_search
+    sysctl --quiet --write kernel.perf_event_paranoid=2
+    mkdir -p --mode 777 /tmp/few
+    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$few --ambient-caps=$few \
+        --bounding-set=$few \
+        lastref run --passthrough --output /tmp/few/report.json -- sh -c 'exit 7'
+    [ $? -eq 7 ] && [ -s /tmp/few/report.json ]
+}
+# Once each of its threads has given up what docs/privileges.md says, and all ways to more: the
+# command sees to it, which keeps what it has. In order: DAC_READ_SEARCH, KILL, SYS_PTRACE,
+# SYS_ADMIN, SYS_NICE, SYSLOG; who only writes messages keeps none.
+gives_up_capabilities() {
+    grep CapPrm /proc/self/status > /tmp/own
+    lastref run --passthrough --output /tmp/report.json -- sh -c '
+        grep CapPrm /proc/self/status | diff /tmp/own - || exit 6
+        for try in $(seq 60); do
+            left=$(grep -H "^CapPrm\|^CapBnd\|^NoNewPrivs" /proc/$PPID/task/*/status |
+                grep -v "CapPrm:.0000000400a80024$\|Cap...:.0000000000000000$\|NoNewPrivs:.1$")
+            [ -z "$left" ] && exit 7
+            sleep 1
+        done
+        echo "$left"'
+    [ $? -eq 7 ]
+}
 documented() { [ -s "$1/README.md" ] && [ -s "$1/docs/report.md" ]; }
 gone() {
     listing > /tmp/after
@@ -84,6 +110,8 @@ mkdir -p /opt
 check "tar --extract" tar --extract --file "$tarball" --directory /opt
 PATH=/opt/$top/bin:$PATH
 use "/opt/$top" share/zsh/site-functions
+check "few capabilities are enough" watches_with_few_capabilities
+check "capabilities are given up" gives_up_capabilities
 check "rm" rm -r "/opt/$top"
 check "nothing is left" gone
 
