@@ -73,8 +73,13 @@ fn groups() -> MutexGuard<'static, BTreeMap<u32, Signal>> {
 
 /// Asks a child that has not been waited for to end, as a user does.
 pub fn interrupt(child: &Child) -> io::Result<()> {
+    signal(child, Signal::INT)
+}
+
+/// Sends a signal to a child that has not been waited for.
+pub fn signal(child: &Child, signal: Signal) -> io::Result<()> {
     let pid = pid(child.id()).ok_or(io::ErrorKind::NotFound)?;
-    Ok(kill_process(pid, Signal::INT)?)
+    Ok(kill_process(pid, signal)?)
 }
 
 fn pid(group: u32) -> Option<Pid> {

@@ -20,6 +20,7 @@ mod kernels;
 mod kvm;
 mod lab;
 mod lab_task;
+mod lastref;
 mod module;
 mod progress;
 mod promtool;

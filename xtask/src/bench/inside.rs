@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calls::{CALLS, NOTHING, Steps};
 use super::watcher::Watcher;
-use crate::lab::inside::Watcher as Session;
-use crate::lab::load_module;
+use crate::lab::{inside, load_module};
 use crate::progress::{read_lossy, tail};
 use crate::{children, guest_plan};
 
@@ -85,7 +84,7 @@ pub fn run(options: &GuestBench) -> Result<u8> {
 
 fn measure_under(plan: &Plan, watcher: Watcher, steps: &mut BTreeMap<String, Steps>) -> Result<()> {
     if let Some(session) = watcher.session() {
-        let mut running = Session::start(&plan.lastref, &plan.output, &session)?;
+        let mut running = inside::start(&plan.lastref, &plan.output, &session)?;
         let outcome = measure(steps);
         running.stop()?;
         outcome

@@ -1,34 +1,31 @@
 //! The lab inside a guest: loads the module and runs the scenarios of a plan while `lastref` watches.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use rustix::io::Errno;
 
 use super::session::{Plan, PlannedSession, SessionResult};
 use super::step::{CONTROL, Failure, Surroundings, load_module, set_patience, trigger};
 use super::{config, frames};
-use crate::progress::{output_of, read_lossy, tail};
-use crate::{children, exit_status, guest_plan};
+use crate::lastref::Lastref;
+use crate::progress::output_of;
+use crate::{exit_status, guest_plan};
 
-/// Everything takes long under emulation, with other guests beside.
-const READY: Duration = Duration::from_mins(3);
-const STOPPED: Duration = Duration::from_mins(3);
-const POLL: Duration = Duration::from_millis(50);
 const INTERVAL: &str = "1s";
 /// `--stuck-after`, and how long hanging calls are then watched.
 const STUCK_AFTER: &str = "2s";
 const STUCK_WATCHED: Duration = Duration::from_secs(5);
 
-/// How `lastref` is started, and what it then runs: the scenarios are no children of it.
-const WATCH: &[&str] = &["watch"];
-const PROVOKE: &[&str] = &["run", "--provoke", "--provoke-duty", "50"];
+/// How `lastref run` is started, and what it then runs: the scenarios are no children of it.
+const PROVOKE: &[&str] = &["--provoke", "--provoke-duty", "50"];
 const WORKLOAD: &[&str] = &["--", "sleep", "1h"];
 /// For how long each run of a scenario waits for the dentry cache to be shrunk, in milliseconds.
 /// Shorter than what is dirty may wait to be written (`dirty_expire_centisecs`).
@@ -165,7 +162,7 @@ fn run_session(plan: &Plan, session: &PlannedSession, udev: &mut Udev) -> Result
 }
 
 fn run_scenarios(plan: &Plan, session: &PlannedSession) -> Result<Vec<String>> {
-    let mut watcher = Watcher::start(&plan.lastref, &plan.output, session)?;
+    let mut watcher = start(&plan.lastref, &plan.output, session)?;
     set_patience(if session.watch.provoke {
         PATIENCE
     } else {
@@ -211,91 +208,29 @@ fn is_timeout(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Errno>() == Some(&Errno::TIME)
 }
 
-/// A running `lastref`.
-pub struct Watcher {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Watcher {
-    /// Starts it and waits until its probes are attached.
-    pub fn start(lastref: &Path, output: &Path, session: &PlannedSession) -> Result<Self> {
-        let ready = output.join(format!("{}.ready", session.name));
-        let log = output.join(format!("{}.log", session.name));
-        let messages =
-            File::create(&log).with_context(|| format!("{} cannot be created", log.display()))?;
-        let errors = messages.try_clone().context("a file cannot be shared")?;
-        let (command, workload) = if session.watch.provoke {
-            (PROVOKE, WORKLOAD)
-        } else {
-            (WATCH, &[][..])
-        };
-        let child = Command::new(lastref)
-            .args(command)
-            .args(["--attach", &session.watch.attach.to_string()])
-            .args(["--level", &session.watch.level.to_string()])
-            .args(session.watch.track_locks.then_some("--track-locks"))
-            .args(["--interval", INTERVAL, "--stuck-after", STUCK_AFTER])
-            .arg("--all")
-            .arg("--ready-file")
-            .arg(&ready)
-            .arg("--output")
-            .arg(report_file(output, session))
-            .args(workload)
-            .stdin(Stdio::null())
-            .stdout(messages)
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("{} cannot be started", lastref.display()))?;
-        let mut watcher = Self { child, log };
-        let start = Instant::now();
-        while !ready.exists() {
-            if let Some(status) = watcher.status()? {
-                bail!(
-                    "lastref ended with {status} before it was ready: {}",
-                    watcher.log_tail()
-                );
-            }
-            if start.elapsed() > READY {
-                // Nothing to be done if it is gone already.
-                let _ = watcher.child.kill();
-                bail!("lastref was not ready in time: {}", watcher.log_tail());
-            }
-            thread::sleep(POLL);
-        }
-        Ok(watcher)
-    }
-
-    fn status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .context("lastref cannot be waited for")
-    }
-
-    /// Ends it as a user would, and waits for its report.
-    pub fn stop(&mut self) -> Result<ExitStatus> {
-        if self.status()?.is_none() {
-            children::interrupt(&self.child).context("lastref cannot be interrupted")?;
-        }
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.status()? {
-                return Ok(status);
-            }
-            if start.elapsed() >= STOPPED {
-                // Nothing to be done if it is gone already.
-                let _ = self.child.kill();
-            }
-            ensure!(
-                start.elapsed() < STOPPED,
-                "lastref did not end after SIGINT: {}",
-                self.log_tail()
-            );
-            thread::sleep(POLL);
-        }
-    }
-
-    fn log_tail(&self) -> String {
-        tail(&read_lossy(&self.log), 20)
-    }
+/// Starts `lastref` for a session and waits until its probes are attached.
+pub fn start(lastref: &Path, output: &Path, session: &PlannedSession) -> Result<Lastref> {
+    let (command, options, workload) = if session.watch.provoke {
+        ("run", PROVOKE, WORKLOAD)
+    } else {
+        ("watch", &[][..], &[][..])
+    };
+    let (attach, level) = (
+        session.watch.attach.to_string(),
+        session.watch.level.to_string(),
+    );
+    let report = report_file(output, session);
+    let arguments = options
+        .iter()
+        .copied()
+        .chain(["--attach", &attach, "--level", &level])
+        .chain(session.watch.track_locks.then_some("--track-locks"))
+        .chain(["--interval", INTERVAL, "--stuck-after", STUCK_AFTER])
+        .chain(["--all", "--output"])
+        .map(OsStr::new)
+        .chain([report.as_os_str()])
+        .chain(workload.iter().map(OsStr::new));
+    let mut lastref = Lastref::spawn(lastref, command, arguments, output, &session.name)?;
+    lastref.wait_until_ready()?;
+    Ok(lastref)
 }

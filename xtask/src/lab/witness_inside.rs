@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::inside::Watcher;
+use super::inside;
 use super::kernel_log::{self, Complaint, Kind};
 use super::session::{Attach, Level, PlannedScenario, PlannedSession, Watch};
 use super::step::{Failure, Surroundings, load_module};
@@ -111,7 +111,7 @@ fn take(plan: &WitnessPlan, statement: &mut Statement) -> Result<()> {
         stuck: !plan.stuck.is_empty(),
         scenarios: Vec::new(),
     };
-    let mut watcher = Watcher::start(&plan.lastref, &plan.output, &session)?;
+    let mut watcher = inside::start(&plan.lastref, &plan.output, &session)?;
     let report = plan.output.join(format!("{NAME}.json"));
     let surroundings = Surroundings {
         module: &plan.module,
