@@ -33,37 +33,20 @@ static noinline __noclone cycles_t lab_bench_put(struct inode *inode)
 	return LAB_STEPS_OF(iput(inode));
 }
 
-static cycles_t lab_bench_right(struct inode *inode, unsigned int depth, unsigned int chain);
+/* What the last put through a chain took. */
+static cycles_t lab_bench_last;
 
-/* Two functions lead to the put, and the bits of `chain` tell which when: a chain of its own each. */
-static noinline __noclone cycles_t lab_bench_left(struct inode *inode, unsigned int depth,
-						  unsigned int chain)
+static noinline __noclone void lab_bench_chained_put(struct inode *inode)
 {
-	if (!depth)
-		return lab_bench_put(inode);
-	if (chain & 1)
-		return lab_bench_right(inode, depth - 1, chain >> 1);
-	return lab_bench_left(inode, depth - 1, chain >> 1);
-}
-
-static noinline __noclone cycles_t lab_bench_right(struct inode *inode, unsigned int depth,
-						   unsigned int chain)
-{
-	if (!depth)
-		return lab_bench_put(inode);
-	if (chain & 1)
-		return lab_bench_right(inode, depth - 1, chain >> 1);
-	return lab_bench_left(inode, depth - 1, chain >> 1);
+	lab_bench_last = LAB_STEPS_OF(iput(inode));
 }
 
 static cycles_t lab_bench_spinlocked_put(struct inode *inode, unsigned int chain)
 {
-	cycles_t steps;
-
 	spin_lock(&lab_bench_spinlock);
-	steps = lab_bench_left(inode, LAB_CALLS_BITS, chain);
+	lab_chain(inode, LAB_CALLS_BITS, chain, lab_bench_chained_put);
 	spin_unlock(&lab_bench_spinlock);
-	return steps;
+	return lab_bench_last;
 }
 
 /* What reading the counter costs itself. */

@@ -170,9 +170,16 @@ void lab_control_exit(void);
 /* The file that the guest has named for this run, or "". */
 const char *lab_path(void);
 
+/* chain.c: a put from the call chain that the lowest `bits` of `chain` choose. */
+void lab_chain(struct inode *inode, unsigned int bits, unsigned int chain, lab_put put);
+
 /* bench.c */
 int lab_bench_init(void);
 void lab_bench_exit(void);
+
+/* fire.c */
+int lab_fire_init(void);
+void lab_fire_exit(void);
 
 /* What the scenarios of these files need as long as the module is there. */
 extern struct workqueue_struct *lab_plain_queue;

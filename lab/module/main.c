@@ -16,6 +16,7 @@ static const struct {
 	{ lab_disk_init, lab_disk_exit },
 	{ lab_control_init, lab_control_exit },
 	{ lab_bench_init, lab_bench_exit },
+	{ lab_fire_init, lab_fire_exit },
 };
 
 static void lab_exit_parts(int count)
