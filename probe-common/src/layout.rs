@@ -132,6 +132,8 @@ layout! {
         task_voluntary_switches,
         /// `task_struct.rcu_read_lock_nesting`, only with `PREEMPT_RCU`.
         task_rcu_nesting,
+        /// `task_struct.trace_recursion`, only with `TRACING`.
+        task_trace_recursion,
         /// `task_struct.softirq_disable_cnt`, only with `PREEMPT_RT`.
         task_softirq_disable,
         /// `task_struct`'s pointer to `struct kthread`: `worker_private` since 5.17,
@@ -232,6 +234,9 @@ layout! {
         /// The type of a struct that begins with a machine word, by its number in the kernel's BTF,
         /// if `bpf_rdonly_cast()` can be called; else 0.
         word_type: u64 = 0,
+        /// The bits of `task_struct.trace_recursion` that are set while ftrace calls all who are
+        /// attached to a function, one after the other (`TRACE_INTERNAL_*_BIT`).
+        trace_list_mask: u64 = 0,
         /// 1 on `PREEMPT_RT`, where an rwsem is an `rwbase_rt`.
         preempt_rt: u64 = 0,
     }

@@ -22,7 +22,14 @@ const NEED_RESCHED: u32 = 1 << 31;
 /// Takes the raw readings: what the observer itself adds is still in them.
 #[inline(always)]
 pub fn read_context(entry: &Entry, task: u64, readings: &mut Readings) {
-    through_memory(&mut readings.preempt_count, preempt_count());
+    let count = preempt_count();
+    through_memory(&mut readings.preempt_count, count);
+    if count != UNKNOWN {
+        through_memory(
+            &mut readings.preempt_count,
+            count.saturating_sub(disabled_by_ftrace(task)),
+        );
+    }
     through_memory(
         &mut readings.rcu_nesting,
         read(task, layout!(task_rcu_nesting)).unwrap_or(UNKNOWN),
@@ -39,6 +46,20 @@ fn held_locks(task: u64) -> u32 {
         return UNKNOWN;
     }
     read(task, layout!(task_lockdep_depth)).unwrap_or(UNKNOWN)
+}
+
+/// How often ftrace has disabled preemption because several are attached to the function, by other
+/// ways than trampolines: it goes through the list of them then, in which the kprobe is, and marks
+/// the task (`__ftrace_ops_list_func()`, kernel/trace/ftrace.c; `trace_test_and_set_recursion()`,
+/// `include/linux/trace_recursion.h`). Who else is attached may change at any time, so that this is
+/// no part of what is measured once and subtracted.
+#[inline(always)]
+fn disabled_by_ftrace(task: u64) -> u32 {
+    if layout!(preempt_counted) == 0 || layout!(trace_list_mask) == 0 {
+        return 0;
+    }
+    let marks = read::<u64>(task, layout!(task_trace_recursion)).unwrap_or(0);
+    (marks & layout!(trace_list_mask)).count_ones()
 }
 
 #[inline(always)]

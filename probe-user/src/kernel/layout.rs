@@ -128,6 +128,8 @@ fields! {
     task_stack: [("task_struct", "stack")], Need::Facts(STACK_FACTS);
     task_voluntary_switches: [("task_struct", "nvcsw")], Need::Detail("whether evictions slept");
     task_rcu_nesting: [("task_struct", "rcu_read_lock_nesting")], Need::Facts(&[Fact::RcuReader]);
+    task_trace_recursion: [("task_struct", "trace_recursion")],
+        Need::Detail("who else is attached to the same functions");
     task_softirq_disable: [("task_struct", "softirq_disable_cnt")],
         Need::Detail("soft interrupts under PREEMPT_RT");
     // `worker_private` since 5.17, `set_child_tid` before (to_kthread, kernel/kthread.c).
@@ -376,6 +378,17 @@ fn resolve_task(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
 }
 
 /// Where the preempt count is, and what its bits mean.
+/// The bits of `task_struct.trace_recursion` for ftrace's list of callbacks, one for each context
+/// (include/linux/trace_recursion.h): four, or five from 5.16 on.
+fn trace_list_mask(btf: &Btf) -> Option<u64> {
+    let first = btf.enumerator("TRACE_INTERNAL_BIT")?;
+    let last = btf
+        .enumerator("TRACE_INTERNAL_TRANSITION_BIT")
+        .or_else(|| btf.enumerator("TRACE_INTERNAL_SIRQ_BIT"))?;
+    let bits = |below: u64| Some((1_u64.checked_shl(u32::try_from(below).ok()?)?).wrapping_sub(1));
+    Some(bits(last.checked_add(1)?)? & !bits(first)?)
+}
+
 fn resolve_preempt_count(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
     let layout = &mut resolved.layout;
     layout.per_cpu_offset = symbols.address("__per_cpu_offset").unwrap_or(0);
@@ -404,6 +417,7 @@ fn resolve_preempt_count(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) 
         .iter()
         .any(|name| symbols.contains(name));
     layout.preempt_counted = u64::from(counted);
+    layout.trace_list_mask = trace_list_mask(btf).unwrap_or(0);
 
     if layout.preempt_count == 0 || layout.per_cpu_offset == 0 {
         resolved.forget(
