@@ -379,7 +379,7 @@ fn resolve_task(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
 
 /// Where the preempt count is, and what its bits mean.
 /// The bits of `task_struct.trace_recursion` for ftrace's list of callbacks, one for each context
-/// (include/linux/trace_recursion.h): four, or five from 5.16 on.
+/// (`include/linux/trace_recursion.h`): four, or five from 5.16 on.
 fn trace_list_mask(btf: &Btf) -> Option<u64> {
     let first = btf.enumerator("TRACE_INTERNAL_BIT")?;
     let last = btf

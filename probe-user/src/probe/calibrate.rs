@@ -10,6 +10,11 @@ use probe_common::{AddressRange, Baseline, Calibration, Control, KernelLayout, R
 use super::{Probe, ProbeError};
 use crate::{kernel::layout::Resolved, report::model::Level};
 
+/// How often a final put is made until the programs have seen all of it. On a busy host the kernel
+/// may have none of a kretprobe's few instances left for its end (`pre_handler_kretprobe()`,
+/// kernel/kprobes.c), or skip a program for another that runs.
+const ATTEMPTS: u32 = 50;
+
 /// Measures the baseline and starts recording.
 ///
 /// # Errors
@@ -25,14 +30,13 @@ pub fn calibrate(
         calibrating_thread: thread,
         ..Control::default()
     })?;
-    drop(std::io::pipe().map_err(ProbeError::Calibration)?);
-    let seen = probe
-        .calibration
-        .get(&0, 0)
-        .map_err(|source| ProbeError::Map {
-            map: "CALIBRATION",
-            cause: Box::new(source),
-        })?;
+    let mut seen = put_and_see(probe)?;
+    for _ in 1..ATTEMPTS {
+        if check(&seen, level).is_ok() {
+            break;
+        }
+        seen = put_and_see(probe)?;
+    }
     check(&seen, level)?;
     check_context(&seen.readings, &kernel.layout)?;
     probe.set_control(Control {
@@ -46,6 +50,18 @@ pub fn calibrate(
         ..Control::default()
     })?;
     Ok(seen.readings)
+}
+
+/// Makes a final put; returns what the programs have seen of it and of those before it.
+fn put_and_see(probe: &Probe) -> Result<Calibration, ProbeError> {
+    drop(std::io::pipe().map_err(ProbeError::Calibration)?);
+    probe
+        .calibration
+        .get(&0, 0)
+        .map_err(|source| ProbeError::Map {
+            map: "CALIBRATION",
+            cause: Box::new(source),
+        })
 }
 
 fn check(seen: &Calibration, level: Level) -> Result<(), ProbeError> {
