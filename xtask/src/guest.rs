@@ -31,6 +31,11 @@ pub const UNUSED_DEVICES: &str = "sata=off,smbus=off,i8042=off,usb=off";
 pub const UNUSED_MODULES: &str = "i6300esb,iTCO_wdt,kvm_amd,kvm_intel,lpc_ich,pcspkr,powernow_k8";
 /// The guest's clock goes on by a nanosecond with each instruction, and while it is idle.
 const INSTRUCTION_COUNT: &str = "-icount shift=0,sleep=on";
+/// Emulated CPUs take turns. With a thread for each, QEMU 7.2 may go on with what it has translated of
+/// code that another CPU patched meanwhile: it locks a page only once it has translated it (up to
+/// 8.0; accel/tcg/translate-all.c, `tb_gen_code()`). Kernels patch code whenever something attaches,
+/// and then trip over a breakpoint that is gone or jump to where nothing is.
+const ONE_THREAD: &str = "-accel tcg,thread=single";
 const SHOWN_LINES: usize = 40;
 /// How often a guest is booted whose kernel dies before the command begins.
 const BOOTS_MAX: u32 = 3;
@@ -305,6 +310,7 @@ impl<'a> Guest<'a> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))
             .context("PATH cannot be extended")?;
+        let is_emulated = self.counts_instructions || !kvm::works(self.context, self.kernel)?;
         let mut command = Command::new(&program);
         command
             .env("PATH", path)
@@ -323,10 +329,10 @@ impl<'a> Guest<'a> {
             .arg(format!(
                 "--qemu-opts=-set chardev.console.path={} -machine {UNUSED_DEVICES} {}",
                 plain(&run.console)?,
-                if self.counts_instructions {
-                    INSTRUCTION_COUNT
-                } else {
-                    ""
+                match (self.counts_instructions, is_emulated) {
+                    (true, _) => INSTRUCTION_COUNT,
+                    (false, true) => ONE_THREAD,
+                    (false, false) => "",
                 }
             ))
             .arg(format!(
@@ -338,7 +344,7 @@ impl<'a> Guest<'a> {
                 .with_context(|| format!("{} cannot be given to the guest", directory.display()))?;
             command.arg(format!("--rwdir={}", plain(&directory)?));
         }
-        if self.counts_instructions || !kvm::works(self.context, self.kernel)? {
+        if is_emulated {
             command.arg("--disable-kvm");
         }
         command

@@ -11,6 +11,7 @@ mod dist;
 mod exit_status;
 mod field;
 mod field_task;
+mod fire;
 mod forms;
 mod guest;
 mod guest_command;
@@ -66,6 +67,10 @@ enum Task {
     Recipes(recipes::Recipes),
     /// Count in guests what watching costs, and compare it with limits
     Bench(bench::Bench),
+    /// Watch under load in a guest while everything goes wrong, and count what is lost
+    Fire(fire::Fire),
+    /// Watch under load in a guest for long: memory must not grow, counts must be exact
+    Soak(fire::Soak),
     /// Run a command as root in a guest and return its status
     Vm(vm::Vm),
     /// Open reports in a browser: measure a large one, take a picture for the README
@@ -84,6 +89,9 @@ enum Task {
     /// The part of `bench` inside a guest
     #[command(hide = true)]
     GuestBench(bench::inside::GuestBench),
+    /// The part of `fire` and `soak` inside a guest
+    #[command(hide = true)]
+    GuestFire(fire::inside::GuestFire),
     /// The part of `field` inside a guest
     #[command(hide = true)]
     GuestField(field::inside::GuestField),
@@ -118,6 +126,8 @@ fn run(task: Task) -> Result<u8> {
         Task::Field(options) => field_task::run(&Context::find()?, &options),
         Task::Recipes(options) => recipes::run(&Context::find()?, &options),
         Task::Bench(options) => bench::run(&Context::find()?, &options),
+        Task::Fire(options) => fire::run(&Context::find()?, &options),
+        Task::Soak(options) => fire::soak(&Context::find()?, &options),
         Task::Vm(options) => vm::run(&Context::find()?, &options),
         Task::Screenshots(options) => screenshots::run(&Context::find()?, &options),
         Task::Dist(options) => dist::run(&Context::find()?, &options),
@@ -126,6 +136,7 @@ fn run(task: Task) -> Result<u8> {
         Task::GuestLab(options) => lab::inside::run(&options),
         Task::GuestWitness(options) => lab::witness_inside::run(&options),
         Task::GuestBench(options) => bench::inside::run(&options),
+        Task::GuestFire(options) => fire::inside::run(&options),
         Task::GuestField(options) => field::inside::run(&options),
         Task::GuestCeph(options) => field::ceph::inside::run(&options),
     }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, forms, lab, promtool, recipes, setup};
+use crate::{agent, field, fire, forms, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -263,8 +263,15 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
         name: format!("dist {kernel}"),
         arguments: ["dist", "--check", kernel].map(String::from).to_vec(),
     });
+    let fires = with(&[fire::KERNEL]).map(|kernel| Job {
+        name: format!("fire {kernel}"),
+        arguments: ["fire", "--kernel", kernel, "--brief"]
+            .map(String::from)
+            .to_vec(),
+    });
     let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
-    fields
+    fires
+        .chain(fields)
         .chain(packages)
         .chain(recipes)
         .chain(labs)

@@ -15,7 +15,7 @@ mod memory;
 mod mounts;
 mod nfs_server;
 mod plan;
-mod report;
+pub mod report;
 mod results;
 mod session;
 mod watch;
