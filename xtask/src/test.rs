@@ -42,10 +42,11 @@ struct Done {
 type Check = fn(&Context, &str) -> Tally;
 
 /// The stages before the guests.
-const STAGES: [(&str, Check); 5] = [
+const STAGES: [(&str, Check); 6] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("unit", unit),
+    ("fuzz", fuzz),
     ("metrics", metrics),
     ("forms", forms::check),
 ];
@@ -190,6 +191,30 @@ fn unit(context: &Context, stage: &str) -> Tally {
         }
     }
     tally
+}
+
+/// The tests that try inputs of every kind, with more of them than among the unit tests; says how
+/// many there were.
+fn fuzz(context: &Context, stage: &str) -> Tally {
+    const INPUTS: &str = "20000";
+    let log = context.cache.join("logs/test-fuzz.log");
+    let result = run_logged(
+        stage,
+        cargo(context)
+            .args(["test", "--locked", "--package", "probe-user"])
+            .args(["--test", "hostile_input", "--", "--nocapture"])
+            .env("PROPTEST_CASES", INPUTS),
+        &log,
+    );
+    let text = read_lossy(&log);
+    for line in text.lines().filter(|line| line.ends_with(" inputs tried")) {
+        println!("{line}");
+    }
+    if let Err(error) = result {
+        println!("{}\n{error:#}", tail(&text, 200));
+        return Tally::of(false);
+    }
+    Tally::of_test_programs(&text)
 }
 
 fn metrics(context: &Context, _stage: &str) -> Tally {

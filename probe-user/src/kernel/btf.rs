@@ -18,7 +18,8 @@ const DEPTH_MAX: u32 = 64;
 
 /// Elements of an array that are looked into.
 const ELEMENTS_MAX: u32 = 8;
-/// Members that are looked at in search of fields of a type; `struct inode` has about 200.
+/// Members that are looked at in search of one field, or of fields of a type; `struct inode` has
+/// about 200. Structures that contain themselves would take forever.
 const STEPS_MAX: u32 = 1 << 14;
 
 /// What can be wrong with a kernel's type information.
@@ -201,7 +202,7 @@ impl Btf {
         };
         for part in path.split('.') {
             let inner = self
-                .member(found.type_id, part, DEPTH_MAX)
+                .member(found.type_id, part, DEPTH_MAX, &mut { STEPS_MAX })
                 .ok_or_else(|| BtfError::NoField(name.to_owned(), path.to_owned()))?;
             found = Field {
                 bit_offset: found.bit_offset.saturating_add(inner.bit_offset),
@@ -241,7 +242,7 @@ impl Btf {
             };
             (0..header.count as usize).find_map(|index| {
                 let at = header.body + index * stride;
-                if !name_offsets.contains(&word(&self.data, at)?) {
+                if name_offsets.binary_search(&word(&self.data, at)?).is_err() {
                     return None;
                 }
                 let low = u64::from(word(&self.data, at + 4)?);
@@ -333,8 +334,8 @@ impl Btf {
         header_at(&self.data, *self.types.get(id as usize)? as usize)
     }
 
-    /// Every place in the string section that reads `name`: strings are unique there, but
-    /// a name may also be the tail of another.
+    /// Every place in the string section that reads `name`, in order: strings are unique there,
+    /// but a name may also be the tail of another.
     fn offsets_of(&self, name: &str) -> Vec<u32> {
         let strings = &self.data[self.strings.clone()];
         let mut wanted = name.as_bytes().to_vec();
@@ -348,7 +349,7 @@ impl Btf {
         let name_offsets = self.offsets_of(name);
         self.ids().find(|id| {
             self.header(*id).is_some_and(|header| {
-                kinds.contains(&header.kind) && name_offsets.contains(&header.name)
+                kinds.contains(&header.kind) && name_offsets.binary_search(&header.name).is_ok()
             })
         })
     }
@@ -360,20 +361,21 @@ impl Btf {
     }
 
     /// The member `name` of a struct or union, anonymous members searched too.
-    fn member(&self, id: u32, name: &str, depth: u32) -> Option<Field> {
+    fn member(&self, id: u32, name: &str, depth: u32, steps: &mut u32) -> Option<Field> {
         let depth = depth.checked_sub(1)?;
         let header = self.header(self.unaliased(id, depth)?)?;
         if header.kind != kind::STRUCT && header.kind != kind::UNION {
             return None;
         }
         self.members(&header).find_map(|member| {
+            *steps = steps.checked_sub(1)?;
             if member.name == name.as_bytes() {
                 return Some(member.field);
             }
             if !member.name.is_empty() {
                 return None;
             }
-            let inner = self.member(member.field.type_id, name, depth)?;
+            let inner = self.member(member.field.type_id, name, depth, steps)?;
             Some(Field {
                 bit_offset: member.field.bit_offset.saturating_add(inner.bit_offset),
                 ..inner

@@ -144,11 +144,11 @@ impl Symbols {
             return Some(0);
         }
         let known = self.modules.iter().rposition(|known| known == module);
-        let index = known.unwrap_or(self.modules.len());
+        let index = u16::try_from(known.unwrap_or(self.modules.len())).ok()?;
         if known.is_none() {
             self.modules.push(module.to_owned());
         }
-        u16::try_from(index).ok()
+        Some(index)
     }
 
     fn name_of(&self, symbol: &Symbol) -> &str {
@@ -275,7 +275,9 @@ impl Symbols {
             .filter(|(_, symbol)| !only_kernel || symbol.module == 0)
             .map(|(index, symbol)| AddressRange {
                 start: symbol.address,
-                end: self.end_of(*index).unwrap_or(symbol.address + 1),
+                end: self
+                    .end_of(*index)
+                    .unwrap_or(symbol.address.saturating_add(1)),
             })
             .collect();
         ranges.dedup();

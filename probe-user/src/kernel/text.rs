@@ -66,7 +66,10 @@ impl<F: Read + Seek> KernelText<F> {
             .iter()
             .find(|segment| segment.start <= addresses.start && addresses.end <= segment.end)
             .ok_or(TextError::Format)?;
-        let offset = segment.offset + (addresses.start - segment.start);
+        let offset = segment
+            .offset
+            .checked_add(addresses.start - segment.start)
+            .ok_or(TextError::Format)?;
         let len = addresses.end.saturating_sub(addresses.start);
         let mut code = vec![0; usize::try_from(len).map_err(|_| TextError::Format)?];
         self.file.seek(SeekFrom::Start(offset))?;
