@@ -15,31 +15,93 @@ use crate::children::Signal;
 pub struct Check {
     /// Its name.
     pub name: &'static str,
+    /// What happens, and what must hold then.
+    pub what: &'static str,
     /// Makes it; the numbers are for people.
     pub run: fn(&Plan) -> Result<String>,
 }
 
 /// Every check, in its order.
 pub const CHECKS: &[Check] = &[
-    check("counts", counts),
-    check("maps-full", maps_full),
-    check("ring-full", ring_full),
-    check("stopped", stopped),
-    check("two-agents", two_agents),
-    check("killed", mishaps::killed),
-    check("attached-and-detached", mishaps::attached_and_detached),
-    check("out-of-memory", mishaps::out_of_memory),
-    check("disk-full", mishaps::disk_full),
-    check("output-removed", mishaps::output_removed),
-    check("clock-stepped", mishaps::clock_stepped),
-    check("cpu-offline", mishaps::cpu_offline),
+    check(
+        "counts",
+        "All CPUs make puts of every kind: each is counted, at its site, and nothing is lost",
+        counts,
+    ),
+    check(
+        "maps-full",
+        "Twice as many sites as there is room for: the rest is in the totals, and the losses say so",
+        maps_full,
+    ),
+    check(
+        "ring-full",
+        "The agent is stopped and does not empty the ring: further examples are lost, and told; no count is",
+        ring_full,
+    ),
+    check(
+        "stopped",
+        "The agent is stopped for long under load (`SIGSTOP`): it misses nothing",
+        stopped,
+    ),
+    check(
+        "two-agents",
+        "Another agent comes and goes, by the other way to attach: both count the same",
+        two_agents,
+    ),
+    check(
+        "killed",
+        "`kill -9` at moments all over its life, under load: the kernel takes everything back, the last report is whole",
+        mishaps::killed,
+    ),
+    check(
+        "attached-and-detached",
+        "Started and ended under load, at several levels and ways: it goes well each time",
+        mishaps::attached_and_detached,
+    ),
+    check(
+        "out-of-memory",
+        "In memory cgroups of several sizes: with too little it says so or is killed, with enough it watches",
+        mishaps::out_of_memory,
+    ),
+    check(
+        "disk-full",
+        "The disk of `--output` fills up: it goes on, says so, keeps the last whole report, and fails at the end",
+        mishaps::disk_full,
+    ),
+    check(
+        "output-removed",
+        "The directory of `--output` goes: the same, and what was seen is printed",
+        mishaps::output_removed,
+    ),
+    check(
+        "clock-stepped",
+        "The clock is set forward by 100 hours and back: counts are exact, times are right",
+        mishaps::clock_stepped,
+    ),
+    check(
+        "cpu-offline",
+        "A CPU goes down and up, twice: what was counted there stays counted",
+        mishaps::cpu_offline,
+    ),
 ];
 
 /// The one that `soak` makes.
-pub const SOAK: Check = check("soak", memory::soak);
+pub static SOAK: Check = check(
+    "soak",
+    "It watches under load for long: its memory does not grow, counts are exact",
+    memory::soak,
+);
 
-const fn check(name: &'static str, run: fn(&Plan) -> Result<String>) -> Check {
-    Check { name, run }
+/// The check of this name.
+pub fn named(name: &str) -> Option<&'static Check> {
+    CHECKS
+        .iter()
+        .chain([&SOAK])
+        .find(|check| check.name == name)
+}
+
+const fn check(name: &'static str, what: &'static str, run: fn(&Plan) -> Result<String>) -> Check {
+    Check { name, what, run }
 }
 
 /// Chains of calls of the load: fewer than the maps have room for, many enough to matter.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{CHECKS, SOAK};
+use super::checks;
 use super::guest_state::GuestState;
 use crate::guest_plan;
 use crate::lab::load_module;
@@ -85,11 +85,7 @@ pub fn run(options: &GuestFire) -> Result<u8> {
     let mut results = Vec::new();
     for name in &plan.checks {
         println!("{name}");
-        let Some(check) = CHECKS
-            .iter()
-            .chain([&SOAK])
-            .find(|check| check.name == name)
-        else {
+        let Some(check) = checks::named(name) else {
             anyhow::bail!("there is no check {name}");
         };
         let measured = (check.run)(&plan).and_then(|numbers| {

@@ -9,6 +9,7 @@ mod memory;
 mod mishaps;
 mod watch;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -73,7 +74,7 @@ pub struct Soak {
 
 /// Makes the checks and prints the tally last; 1 if one failed.
 ///
-/// Leaves `target/fire/KERNEL.json`, with the reports and the guest's console in
+/// Leaves `target/fire/KERNEL.json` and `KERNEL.md`, a table, with the reports and the guest's console in
 /// `target/fire/KERNEL/`.
 pub fn run(context: &Context, options: &Fire) -> Result<u8> {
     for name in &options.checks {
@@ -184,6 +185,8 @@ fn on_one(
     fs::copy(plan.results(), directory.join(format!("{name}.json")))
         .context("the guest left no results")?;
     let mut tally = Tally::default();
+    let mut table =
+        "| check | what happens, and what must hold | measured |\n|---|---|---|\n".to_string();
     for check in checks {
         let (passed, line) = match results.iter().find(|result| &result.name == check) {
             Some(CheckResult {
@@ -198,8 +201,12 @@ fn on_one(
         };
         let word = if passed { "ok  " } else { "FAIL" };
         println!("  {word} {name} {check}: {line}");
+        let what = checks::named(check).map_or("", |check| check.what);
+        let _ = writeln!(table, "| {check} | {what} | {line} |");
         tally.add(Tally::of(passed));
     }
+    let path = directory.join(format!("{name}.md"));
+    fs::write(&path, table).with_context(|| format!("{} cannot be written", path.display()))?;
     let ended = result.outcome == Outcome::Exited(0);
     if !ended {
         println!("  FAIL {name}: {}", result.describe());
