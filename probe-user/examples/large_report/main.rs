@@ -100,6 +100,7 @@ fn report(number: usize) -> Report {
                 status: Some(0),
                 signal: None,
             }),
+            cost: None,
             suppressions: Vec::new(),
         },
         losses,

@@ -41,6 +41,7 @@ const FAR_AWAY: Duration = Duration::from_hours(24 * 365);
 
 /// The options of `watch` and `run`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct ObserveArgs {
     /// Stop after this long (30s, 5m), if SIGINT or SIGTERM does not come before
     #[arg(long, value_parser = duration)]
@@ -87,6 +88,10 @@ pub struct ObserveArgs {
     /// Create this file once the probes are attached
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Report what watching costs, as the kernel counts it; the count itself adds two readings of the
+    /// clock to each run of every BPF program of the system
+    #[arg(long)]
+    cost: bool,
     /// Let the kernel half log what it does, to standard error
     #[arg(long)]
     debug_ebpf: bool,
@@ -355,6 +360,7 @@ impl ObserveArgs {
             addresses: self.addresses,
             track_locks: self.track_locks,
             vmlinux: self.vmlinux.clone(),
+            cost: self.cost,
             debug: self.debug_ebpf,
         })
     }

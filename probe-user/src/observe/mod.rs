@@ -6,6 +6,7 @@
 
 mod baseline;
 mod calls;
+mod cost;
 mod held_locks;
 mod inside;
 mod options;

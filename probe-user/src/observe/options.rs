@@ -36,6 +36,8 @@ pub struct SessionOptions {
     pub provokes: bool,
     /// A kernel image with debug information.
     pub vmlinux: Option<PathBuf>,
+    /// Whether the report says what watching cost.
+    pub cost: bool,
     /// Whether the kernel half logs what it does.
     pub debug: bool,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use probe_common::{FRAMES_MAX, Fact, Facts, SiteCounts, SiteKey};
 
 use super::{
-    calls,
+    calls, cost,
     held_locks::LockNames,
     options::{ObserveError, SessionOptions},
     sites::{self, Aggregate, Chain},
@@ -121,6 +121,7 @@ impl Session {
             attach_points: AttachPoint::on(&symbols, options.level),
             lock_functions,
             provokes: options.provokes,
+            counts_cost: options.cost,
             debug: options.debug,
         })?;
         let readings = probe::calibrate(&mut probe, options.level, &resolved)?;
@@ -306,6 +307,7 @@ impl Session {
                 lock_tracking: self.lock_tracking.clone(),
                 provocation: None,
                 workload,
+                cost: cost::so_far(&self.probe),
                 suppressions: Vec::new(),
             },
             losses,

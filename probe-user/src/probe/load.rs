@@ -13,8 +13,8 @@ use probe_common::{
 };
 
 use super::{
-    ProbeError, lock_functions::LockFunction, object::Object, programs::AttachPoint,
-    undisturbed::Undisturbed,
+    ProbeError, cost::Statistics, lock_functions::LockFunction, object::Object,
+    programs::AttachPoint, undisturbed::Undisturbed,
 };
 use crate::{
     kernel::{layout::DirectLoads, privileges},
@@ -60,6 +60,8 @@ pub struct LoadOptions {
     pub lock_functions: Vec<&'static LockFunction>,
     /// Whether the dentry cache is shrunk meanwhile, by [`Probe::set_provoker`]'s thread.
     pub provokes: bool,
+    /// Whether the kernel is to count what the programs cost.
+    pub counts_cost: bool,
     /// Whether the programs log what they do.
     pub debug: bool,
 }
@@ -67,12 +69,14 @@ pub struct LoadOptions {
 /// The attached kernel half. Dropping it detaches.
 pub struct Probe {
     /// Keeps the programs attached.
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
+    /// What the programs cost, if it is to be known.
+    pub(super) statistics: Option<Statistics>,
     /// Whether the kernel counts the hits that it skips.
     counts_misses: bool,
     preemptible: bool,
     /// The programs that are attached.
-    attached: Vec<&'static str>,
+    pub(super) attached: Vec<&'static str>,
     pub(super) control: Array<MapData, Control>,
     pub(super) calibration: Array<MapData, Calibration>,
     pub(super) sites: PerCpuHashMap<MapData, SiteKey, SiteCounts>,
@@ -153,6 +157,7 @@ impl Probe {
             counts_misses: options.counts_kprobe_misses
                 || options.attach == Attach::Fentry && !tracks_locks,
             preemptible: options.preemptible,
+            statistics: options.counts_cost.then(Statistics::enable).transpose()?,
             attached: Vec::new(),
             ebpf,
         };

@@ -1,6 +1,7 @@
 //! The probes: loaded, attached, calibrated and read. Nothing is judged here.
 
 mod calibrate;
+mod cost;
 mod drain;
 mod load;
 mod lock_functions;
@@ -67,6 +68,12 @@ pub enum ProbeError {
          CONFIG_DYNAMIC_FTRACE=y, and so CONFIG_KPROBES_ON_FTRACE=y"
     )]
     Breakpoints,
+    /// The kernel does not count what programs cost.
+    #[error(
+        "the kernel does not count what BPF programs cost: {0}; --cost needs CAP_SYS_ADMIN, or watch \
+         without it"
+    )]
+    Statistics(#[source] std::io::Error),
     /// The final put for the calibration could not be made.
     #[error("cannot make a pipe for the calibration: {0}")]
     Calibration(#[source] std::io::Error),

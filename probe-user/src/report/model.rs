@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod cost;
 mod locks;
 mod merged;
 mod provocation;
@@ -16,6 +17,7 @@ mod sums;
 mod suppression;
 mod timeline;
 
+pub use cost::{Cost, ProgramCost};
 pub use locks::{Lock, LockAgreement, LockSource, LockTracking};
 pub use merged::{Merged, ReportSource, SeenIn};
 pub use provocation::{Provocation, ProvocationMethod};
@@ -112,6 +114,9 @@ pub struct Capture {
     /// The workload of `lastref run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// What watching cost, with `--cost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// The entries of `--suppress`, and what came of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressions: Vec<Suppression>,

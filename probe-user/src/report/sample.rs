@@ -40,6 +40,7 @@ pub(crate) fn empty() -> Report {
             complete: true,
             incomplete_because: Vec::new(),
             lock_tracking: None,
+            cost: None,
             provocation: None,
             workload: None,
             suppressions: Vec::new(),

@@ -271,6 +271,13 @@ pub(super) fn how_watched(report: &Report) -> Vec<(&'static str, String)> {
             format!("`{}` {}", workload.command.join(" "), workload.end()),
         );
     }
+    for sentence in capture
+        .cost
+        .iter()
+        .flat_map(|cost| cost.sentences(capture.duration_ms))
+    {
+        field("cost", sentence);
+    }
     for (fact, reason) in &report.kernel.unknown_facts {
         field("unknown", format!("{fact}: {reason}"));
     }

@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use super::checks::SOME_CHAINS;
 use super::inside::Plan;
 use super::load::Background;
-use super::watch::{PLAIN, Watch};
+use super::watch::{Watch, number_in};
 
+/// How it watches.
+const OPTIONS: &[&str] = &["--attach", "auto", "--cost"];
 /// How often memory is read.
 const READINGS: u32 = 30;
 /// What may be added to it after the first third, in KiB: the allocator's own affair. A list that
@@ -19,7 +21,7 @@ const GROWTH_KIB: u64 = 2048;
 
 /// Watches under load for the plan's time.
 pub fn soak(plan: &Plan) -> Result<String> {
-    let mut watch = Watch::start(plan, "soak", PLAIN)?;
+    let mut watch = Watch::start(plan, "soak", OPTIONS)?;
     let process = watch.lastref().id();
     let load = Background::start(SOME_CHAINS);
     let start = Instant::now();
@@ -30,8 +32,10 @@ pub fn soak(plan: &Plan) -> Result<String> {
     }
     load.stop()?;
     let took: Duration = start.elapsed();
+    let report = watch.report().to_path_buf();
     let counted = watch.count()?;
     counted.check_exact()?;
+    let agent = Duration::from_nanos(number_in(&report, "/capture/cost/agent_cpu_ns")?);
     let (warm, rest) = readings.split_at(readings.len() / 3);
     let before = warm.iter().max().copied().unwrap_or(0);
     let after = rest.iter().max().copied().unwrap_or(0);
@@ -40,10 +44,11 @@ pub fn soak(plan: &Plan) -> Result<String> {
         "resident memory grew from {before} to {after} KiB: {readings:?}"
     );
     Ok(format!(
-        "{} s, {} puts; resident memory at most {before} KiB in the first third and {after} KiB after \
+        "{} s, {} puts; {} s of CPU time by the agent; resident memory at most {before} KiB in the first third and {after} KiB after \
          it; {}",
         took.as_secs(),
         counted.all_made(),
+        agent.as_secs(),
         counted.describe()
     ))
 }

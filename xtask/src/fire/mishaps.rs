@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use super::checks::{A_WHILE, SOME_CHAINS};
 use super::inside::Plan;
 use super::load::{Background, Kind, cpus};
-use super::watch::{PLAIN, Watch, read_report};
+use super::watch::{PLAIN, Watch, number_in, read_report};
 use crate::children::Signal;
 use crate::progress::output_of;
 
@@ -241,12 +241,7 @@ pub fn clock_stepped(plan: &Plan) -> Result<String> {
     let report = watch.report().to_path_buf();
     let counted = watch.count()?;
     counted.check_exact()?;
-    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(report)?)?;
-    let duration = report
-        .pointer("/capture/duration_ms")
-        .and_then(serde_json::Value::as_u64)
-        .map(Duration::from_millis)
-        .context("the report does not tell for how long was watched")?;
+    let duration = Duration::from_millis(number_in(&report, "/capture/duration_ms")?);
     ensure!(
         duration < STEP,
         "it says that it watched for {duration:?}: the clock's step is in it"

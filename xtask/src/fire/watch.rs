@@ -121,6 +121,18 @@ pub fn read_report(path: &Path) -> Result<Report> {
         .with_context(|| format!("the report {} cannot be understood", path.display()))
 }
 
+/// A number in a report, by its place (RFC 6901).
+pub fn number_in(path: &Path, pointer: &str) -> Result<u64> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let report: serde_json::Value = serde_json::from_str(&text)
+        .with_context(|| format!("the report {} cannot be understood", path.display()))?;
+    report
+        .pointer(pointer)
+        .and_then(serde_json::Value::as_u64)
+        .with_context(|| format!("the report {} has no number {pointer}", path.display()))
+}
+
 impl Counted {
     fn read(path: &Path, made: BTreeMap<Kind, u64>) -> Result<Self> {
         let report = read_report(path)?;

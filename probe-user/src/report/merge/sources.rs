@@ -200,6 +200,7 @@ impl Sources {
             lock_tracking: None,
             provocation: self.provocation(),
             workload: None,
+            cost: None,
             suppressions: Vec::new(),
         }
     }
