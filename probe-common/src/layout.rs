@@ -13,6 +13,9 @@ pub const PARTS_MAX: usize = 2;
 /// The most ranges of the functions that call `evict` directly.
 pub const CALLERS_MAX: usize = 8;
 
+/// The most bytes of an object that are read at once.
+pub const SPAN_MAX: usize = 192;
+
 /// A half-open range of kernel text addresses; `0..0` is unused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -84,6 +87,14 @@ layout! {
         inode_size,
         /// Size of `struct super_block`.
         sb_size,
+        /// Where the part of an inode begins in which all is that a glance reads of it.
+        inode_span_start,
+        /// That part's size; [`ABSENT`] if it is more than [`SPAN_MAX`].
+        inode_span_size,
+        /// The same of a superblock.
+        sb_span_start,
+        /// That part's size.
+        sb_span_size,
         /// `super_block.s_root`.
         sb_root,
         /// `dentry.d_sb`.
@@ -237,6 +248,14 @@ layout! {
         /// The bits of `task_struct.trace_recursion` that are set while ftrace calls all who are
         /// attached to a function, one after the other (`TRACE_INTERNAL_*_BIT`).
         trace_list_mask: u64 = 0,
+        /// 1 where programs can load from the current task, as the verifier knows its type
+        /// (`bpf_get_current_task_btf()`, since 5.11).
+        task_typed: u64 = 0,
+        /// All of the flags above that a task may have.
+        pf_known: u64 = 0,
+        /// 1 where a glance can tell that a put is benign: this kernel has all that it reads, and
+        /// nothing else can tell more, nor is asked to.
+        can_glance: u64 = 0,
         /// 1 on `PREEMPT_RT`, where an rwsem is an `rwbase_rt`.
         preempt_rt: u64 = 0,
     }

@@ -16,14 +16,17 @@ mod record;
 mod references;
 
 pub use facts::{ALL_FACTS, Fact, Facts};
-pub use layout::{ABSENT, AddressRange, CALLERS_MAX, CAST_PLACEHOLDER, KernelLayout, PARTS_MAX};
+pub use layout::{
+    ABSENT, AddressRange, CALLERS_MAX, CAST_PLACEHOLDER, KernelLayout, PARTS_MAX, SPAN_MAX,
+};
 pub use locks::{
     CLASS_NAME_LEN, HELD_LOCKS_MAX, HeldLock, LockKind, LockPlace, TASK_LOCKS_MAX, TakenLock,
     TaskLocks, TrackedLock,
 };
 pub use record::{
-    Baseline, COMM_LEN, Calibration, Control, DURATION_BUCKETS, FRAMES_MAX, InFlight, InFlightKey,
-    LastBenign, Loss, MARKS_MAX, Mark, MarkKind, NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord,
-    SiteCounts, SiteKey, StackRecord, TaskMarks, Totals, UNKNOWN,
+    BENIGN_EVICTIONS_MAX, Baseline, BenignEviction, BenignEvictions, COMM_LEN, Calibration,
+    Control, DURATION_BUCKETS, FRAMES_MAX, InFlight, InFlightKey, LastBenign, Loss, MARKS_MAX,
+    Mark, MarkKind, NAME_LEN, OWN_FRAMES_MAX, Readings, SampleRecord, SiteCounts, SiteKey,
+    StackRecord, TaskMarks, Totals, UNKNOWN,
 };
 pub use references::{ALIASES_MAX, Holders, I_COUNT_BUCKETS, NonFinalCounts};

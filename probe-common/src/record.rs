@@ -290,7 +290,7 @@ pub struct InFlight {
     pub reserved: u32,
 }
 
-/// The final put that a CPU saw last, if it was benign (map `LAST_BENIGN`).
+/// The final put that a CPU saw last, if it was benign (in map `SCRATCH`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct LastBenign {
@@ -298,6 +298,47 @@ pub struct LastBenign {
     pub put: InFlightKey,
     /// Stack pointer at `iput`.
     pub stack_pointer: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// `s_dev` of its superblock.
+    pub device: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// The places for evictions by benign puts; a power of two.
+pub const BENIGN_EVICTIONS_MAX: usize = 1024;
+
+/// An eviction that a benign put began and that has not ended. The place is its thread's, by the low
+/// bits of the thread's id; while another one has it, the eviction is a mark (map `TASKS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct BenignEviction {
+    /// How many threads want the place: it is of the one that found no other.
+    pub claims: u64,
+    /// How many threads of this place have marks (map `TASKS`).
+    pub marked: u64,
+    /// Stack pointer at `evict`.
+    pub stack_pointer: u64,
+    /// Address of the inode.
+    pub inode: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Time of entry into `evict`, nanoseconds of `CLOCK_MONOTONIC`.
+    pub entered_ns: u64,
+    /// The thread; 0 if the place is free, or being taken.
+    pub thread: u32,
+    /// `s_dev` of the inode's superblock.
+    pub device: u32,
+}
+
+/// All evictions by benign puts that are under way, but for those whose place was taken (map
+/// `BENIGN_EVICTIONS`): one value, which is read by one call.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct BenignEvictions {
+    /// By the low bits of the thread's id.
+    pub places: [BenignEviction; BENIGN_EVICTIONS_MAX],
 }
 
 /// Declares the losses once: index and name in reports.
@@ -397,8 +438,8 @@ const _: () = {
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        Calibration, Control, InFlight, InFlightKey, SampleRecord, SiteCounts, SiteKey,
-        StackRecord, TaskMarks, Totals,
+        BenignEvictions, Calibration, Control, InFlight, InFlightKey, SampleRecord, SiteCounts,
+        SiteKey, StackRecord, TaskMarks, Totals,
     };
     use crate::{KernelLayout, NonFinalCounts, TaskLocks};
 
@@ -411,6 +452,7 @@ mod pod {
     }
 
     plain_data!(
+        BenignEvictions,
         Calibration,
         Control,
         InFlight,

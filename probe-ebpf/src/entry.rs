@@ -4,6 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext,
+    helpers::bpf_get_current_pid_tgid,
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use probe_common::UNKNOWN;
@@ -25,6 +26,10 @@ pub struct Entry {
     pub stack_pointer: u64,
     /// 1 if interrupts are off, 0 if on, [`UNKNOWN`] if this kind of program cannot tell.
     pub interrupts_off: u32,
+    /// The current thread's id.
+    pub thread: u32,
+    /// Its process's id.
+    pub process: u32,
     /// The program's own room.
     pub scratch: &'static mut Scratch,
 }
@@ -72,6 +77,24 @@ pub fn return_address(context: &ProbeContext) -> u64 {
 }
 
 impl Entry {
+    #[inline(always)]
+    fn new(
+        context: *mut c_void,
+        stack_pointer: u64,
+        interrupts_off: u32,
+        scratch: &'static mut Scratch,
+    ) -> Self {
+        let ids = bpf_get_current_pid_tgid();
+        Self {
+            context,
+            stack_pointer,
+            interrupts_off,
+            thread: ids as u32,
+            process: (ids >> 32) as u32,
+            scratch,
+        }
+    }
+
     /// Entered by a kprobe or kretprobe with these registers.
     #[inline(always)]
     fn from_registers(context: *mut c_void, slot: Slot) -> Option<Self> {
@@ -87,12 +110,7 @@ impl Entry {
         // known for this machine.
         #[cfg(not(bpf_target_arch = "x86_64"))]
         let (stack_pointer, interrupts_off) = (launder(scratch, 0, context as u64), UNKNOWN);
-        Some(Self {
-            context,
-            stack_pointer,
-            interrupts_off,
-            scratch,
-        })
+        Some(Self::new(context, stack_pointer, interrupts_off, scratch))
     }
 
     /// Entered by a trampoline: it saves the arguments on the task's stack, and says
@@ -101,12 +119,7 @@ impl Entry {
     fn from_trampoline(context: *mut c_void, slot: Slot) -> Option<Self> {
         let scratch = scratch(slot)?;
         let stack_pointer = launder(scratch, 0, context as u64);
-        Some(Self {
-            context,
-            stack_pointer,
-            interrupts_off: UNKNOWN,
-            scratch,
-        })
+        Some(Self::new(context, stack_pointer, UNKNOWN, scratch))
     }
 }
 

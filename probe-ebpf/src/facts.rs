@@ -4,9 +4,11 @@ use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use probe_common::{Baseline, Fact, Mark, MarkKind, Readings, TaskMarks, UNKNOWN};
 
 use crate::{
+    benign_evictions::{self, Around},
     entry::Entry,
-    kernel::{layout, read},
+    kernel::{layout, load, read},
     recorder::{Recorder, reload, through_memory},
+    task::CurrentTask,
 };
 
 /// The preempt count's bits below those for hard interrupts, which have moved over time
@@ -18,11 +20,13 @@ const SOFTIRQ_MASK: u32 = 0xff00;
 const SOFTIRQ_SERVED: u32 = 0x100;
 /// `PREEMPT_NEED_RESCHED` (arch/x86/include/asm/preempt.h): no part of the count.
 const NEED_RESCHED: u32 = 1 << 31;
+/// Less left of a stack than this, in bytes, is little.
+pub const STACK_LOW: u32 = 4096;
 
 /// Takes the raw readings: what the observer itself adds is still in them.
 #[inline(always)]
-pub fn read_context(entry: &Entry, task: u64, readings: &mut Readings) {
-    let count = preempt_count();
+pub fn read_context(entry: &mut Entry, task: &CurrentTask, readings: &mut Readings) {
+    let count = preempt_count(entry);
     through_memory(&mut readings.preempt_count, count);
     if count != UNKNOWN {
         through_memory(
@@ -32,7 +36,7 @@ pub fn read_context(entry: &Entry, task: u64, readings: &mut Readings) {
     }
     through_memory(
         &mut readings.rcu_nesting,
-        read(task, layout!(task_rcu_nesting)).unwrap_or(UNKNOWN),
+        task.read(layout!(task_rcu_nesting)).unwrap_or(UNKNOWN),
     );
     through_memory(&mut readings.interrupts_off, entry.interrupts_off);
     through_memory(&mut readings.held_locks, held_locks(task));
@@ -41,11 +45,11 @@ pub fn read_context(entry: &Entry, task: u64, readings: &mut Readings) {
 /// How many locks lockdep counts. Once it has reported something it counts no more, and what it
 /// has counted stays (`debug_locks_off()`, `lib/debug_locks.c`).
 #[inline(always)]
-fn held_locks(task: u64) -> u32 {
+fn held_locks(task: &CurrentTask) -> u32 {
     if layout!(debug_locks) != 0 && read::<u32>(layout!(debug_locks), 0) == Some(0) {
         return UNKNOWN;
     }
-    read(task, layout!(task_lockdep_depth)).unwrap_or(UNKNOWN)
+    task.read(layout!(task_lockdep_depth)).unwrap_or(UNKNOWN)
 }
 
 /// How often ftrace has disabled preemption because several are attached to the function, by other
@@ -54,34 +58,53 @@ fn held_locks(task: u64) -> u32 {
 /// `include/linux/trace_recursion.h`). Who else is attached may change at any time, so that this is
 /// no part of what is measured once and subtracted.
 #[inline(always)]
-fn disabled_by_ftrace(task: u64) -> u32 {
+fn disabled_by_ftrace(task: &CurrentTask) -> u32 {
     if layout!(preempt_counted) == 0 || layout!(trace_list_mask) == 0 {
         return 0;
     }
-    let marks = read::<u64>(task, layout!(task_trace_recursion)).unwrap_or(0);
+    let marks = task.read::<u64>(layout!(task_trace_recursion)).unwrap_or(0);
     (marks & layout!(trace_list_mask)).count_ones()
 }
 
+/// This CPU's preempt count, without what is no part of it; [`UNKNOWN`] where it was not found.
 #[inline(always)]
-fn preempt_count() -> u32 {
+pub fn preempt_count(entry: &mut Entry) -> u32 {
+    if entry.scratch.preempt_count_at == 0 {
+        entry.scratch.preempt_count_at = preempt_count_at();
+    }
+    read_preempt_count(entry.scratch.preempt_count_at)
+}
+
+/// Where this CPU has its preempt count; 0 where it was not found.
+#[inline(always)]
+fn preempt_count_at() -> u64 {
     if layout!(preempt_count) == 0 || layout!(per_cpu_offset) == 0 {
-        return UNKNOWN;
+        return 0;
     }
     // SAFETY: a helper without arguments.
     let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
-    let Some(offset) = read::<u64>(layout!(per_cpu_offset) + cpu * 8, 0) else {
+    read::<u64>(layout!(per_cpu_offset) + cpu * 8, 0)
+        .map_or(0, |offset| offset.wrapping_add(layout!(preempt_count)))
+}
+
+#[inline(always)]
+fn read_preempt_count(address: u64) -> u32 {
+    if address == 0 {
         return UNKNOWN;
-    };
-    match read::<u32>(offset.wrapping_add(layout!(preempt_count)), 0) {
-        Some(count) => count & !NEED_RESCHED,
-        None => UNKNOWN,
     }
+    load::<u32>(address, 0).map_or(UNKNOWN, |count| count & !NEED_RESCHED)
 }
 
 /// Whether an interrupt runs, so that the current task is only the one that it came upon.
 #[inline(always)]
-pub fn in_interrupt() -> bool {
-    is_interrupt(preempt_count())
+pub fn in_interrupt(entry: &mut Entry) -> bool {
+    is_interrupt(preempt_count(entry))
+}
+
+/// The same for programs that have no room of their own.
+#[inline(always)]
+pub fn interrupts_task() -> bool {
+    is_interrupt(read_preempt_count(preempt_count_at()))
 }
 
 /// Whether one ran when the preempt count was read.
@@ -110,7 +133,7 @@ pub fn subtract(readings: &mut Readings, baseline: &Baseline) {
 
 /// What the CPU's counters say.
 #[inline(always)]
-pub fn from_readings(facts: Recorder, readings: &mut Readings, task: u64) {
+pub fn from_readings(facts: Recorder, readings: &mut Readings, task: &CurrentTask) {
     let count = reload(&mut readings.preempt_count);
     if count != UNKNOWN {
         if layout!(preempt_counted) != 0 {
@@ -123,7 +146,7 @@ pub fn from_readings(facts: Recorder, readings: &mut Readings, task: u64) {
     let softirq = if layout!(preempt_rt) == 0 {
         if count == UNKNOWN { None } else { Some(count) }
     } else {
-        read::<u32>(task, layout!(task_softirq_disable))
+        task.read::<u32>(layout!(task_softirq_disable))
     };
     if let Some(count) = softirq {
         facts.set(Fact::Softirq, count & SOFTIRQ_SERVED != 0);
@@ -146,8 +169,8 @@ pub fn from_readings(facts: Recorder, readings: &mut Readings, task: u64) {
 /// What the task says of itself. Not to be asked in an interrupt, where it says nothing of
 /// the caller.
 #[inline(always)]
-pub fn from_task(facts: Recorder, task: u64) {
-    let Some(flags) = read::<u32>(task, layout!(task_flags)) else {
+pub fn from_task(facts: Recorder, task: &CurrentTask) {
+    let Some(flags) = task.read::<u32>(layout!(task_flags)) else {
         return;
     };
     let flag = |mask: u64| u64::from(flags) & mask != 0;
@@ -157,17 +180,17 @@ pub fn from_task(facts: Recorder, task: u64) {
     facts.set(Fact::Nofs, flag(layout!(pf_nofs)));
     facts.set(Fact::Noio, flag(layout!(pf_noio)));
     facts.set(Fact::Kswapd, flag(layout!(pf_kswapd)));
-    if let Some(reclaim_state) = read::<u64>(task, layout!(task_reclaim_state)) {
+    if let Some(reclaim_state) = task.read::<u64>(layout!(task_reclaim_state)) {
         facts.set(
             Fact::DirectReclaim,
             reclaim_state != 0 && !flag(layout!(pf_kswapd)),
         );
     }
-    if let Some(journal) = read::<u64>(task, layout!(task_journal_info)) {
+    if let Some(journal) = task.read::<u64>(layout!(task_journal_info)) {
         facts.set(Fact::Journal, journal != 0);
     }
     if flag(layout!(pf_wq_worker)) {
-        if let Some(work) = work_of(task) {
+        if let Some(work) = work_of(task.address) {
             facts.set(Fact::MemReclaimWorker, work.has(layout!(wq_mem_reclaim)));
             facts.set(Fact::OrderedWorker, work.has(layout!(wq_ordered)));
         }
@@ -216,8 +239,8 @@ pub fn work_of(task: u64) -> Option<CurrentWork> {
 
 /// Bytes left on the task's stack; [`UNKNOWN`] on another stack (an interrupt's).
 #[inline(always)]
-pub fn stack_left(entry: &Entry, task: u64) -> u32 {
-    let Some(bottom) = read::<u64>(task, layout!(task_stack)) else {
+pub fn stack_left(entry: &Entry, task: &CurrentTask) -> u32 {
+    let Some(bottom) = task.read::<u64>(layout!(task_stack)) else {
         return UNKNOWN;
     };
     let left = entry.stack_pointer.wrapping_sub(bottom);
@@ -232,7 +255,7 @@ pub fn stack_left(entry: &Entry, task: u64) -> u32 {
 #[inline(always)]
 pub fn from_stack_left(facts: Recorder, left: u32) {
     if left != UNKNOWN {
-        facts.set(Fact::StackBelow4K, left < 4096);
+        facts.set(Fact::StackBelow4K, left < STACK_LOW);
         facts.set(Fact::StackBelow2K, left < 2048);
     }
 }
@@ -246,6 +269,9 @@ pub fn from_marks(facts: Recorder, marks: Option<&TaskMarks>, entry: &Entry, ino
     facts.set(Fact::Flusher, false);
     facts.set(Fact::NestedEviction, false);
     let mut written_ino = 0;
+    if benign_evictions::of(entry) == Around::Eviction {
+        facts.set(Fact::NestedEviction, true);
+    }
     if let Some(marks) = marks {
         for (index, mark) in marks.marks.iter().enumerate() {
             if index as u32 >= marks.depth {

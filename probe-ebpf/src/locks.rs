@@ -17,7 +17,7 @@ const OWNER_FLAGS: u64 = 0x7;
 /// `RWSEM_READER_OWNED` (kernel/locking/rwsem.c): the owner read, and may have gone.
 const READER_OWNED: u64 = 0x1;
 /// `RWSEM_WRITER_LOCKED` (kernel/locking/rwsem.c).
-const WRITER_LOCKED: u64 = 0x1;
+pub const WRITER_LOCKED: u64 = 0x1;
 /// The bits of `rw_semaphore.count` from which readers are counted
 /// (`RWSEM_READER_SHIFT`, kernel/locking/rwsem.c), without the sign.
 const READERS: u64 = 0x7fff_ffff_ffff_ff00;

@@ -3,6 +3,7 @@
 //! take and release locks. Verdicts are not made here.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined becomes a BPF function of its own, which older verifiers follow badly"
@@ -16,8 +17,10 @@
     reason = "by value they would be copied to the program's stack, which has 512 bytes"
 )]
 
+mod benign_evictions;
 mod entry;
 mod facts;
+mod glance;
 mod inode;
 mod kernel;
 mod lock_programs;
@@ -30,6 +33,7 @@ mod puts;
 mod recorder;
 mod references;
 mod sites;
+mod task;
 mod task_locks;
 mod tracked_locks;
 

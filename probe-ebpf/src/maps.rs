@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use probe_common::{
-    Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, NonFinalCounts, SampleRecord,
-    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
+    BenignEvictions, Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, NonFinalCounts,
+    SPAN_MAX, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 /// What the agent tells the programs.
@@ -56,9 +56,9 @@ pub static LOCKS: HashMap<u32, TaskLocks> = HashMap::with_max_entries(1, 0);
 #[map]
 pub static IN_FLIGHT: LruHashMap<InFlightKey, InFlight> = LruHashMap::with_max_entries(8192, 0);
 
-/// The benign final put that each CPU saw last, so that its eviction needs no second look.
+/// The evictions that benign puts have begun and that have not ended.
 #[map]
-pub static LAST_BENIGN: PerCpuArray<LastBenign> = PerCpuArray::with_max_entries(1, 0);
+pub static BENIGN_EVICTIONS: Array<BenignEvictions> = Array::with_max_entries(1, 0);
 
 /// What is counted without a site.
 #[map]
@@ -104,6 +104,13 @@ pub struct Scratch {
     /// Where a pointer is laundered into a number: the verifier tracks pointers, and
     /// forbids the arithmetic on them that stack depth needs.
     pub pointers: [u64; 2],
+    /// The benign final put that the program on `iput` saw last on this CPU, so that its eviction
+    /// needs no second look.
+    pub last_benign: LastBenign,
+    /// Where this CPU's preempt count is; 0 before it was first asked for.
+    pub preempt_count_at: u64,
+    /// A part of an object of the kernel's.
+    pub span: [u64; SPAN_MAX / 8],
 }
 
 /// Counts something that could not be kept.

@@ -4,14 +4,11 @@
 //! Each mark has the stack pointer of its entry, so that a missed exit (a kretprobe has a
 //! limited number of instances) is noticed at the next entry and cannot mislead for long.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_task, bpf_ktime_get_ns},
-};
-use probe_common::{Facts, Loss, MARKS_MAX, Mark, MarkKind, SiteKey, TaskMarks};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use probe_common::{Facts, LastBenign, Loss, MARKS_MAX, Mark, MarkKind, SiteKey, TaskMarks};
 
 use crate::{
+    benign_evictions,
     entry::Entry,
     facts,
     inode::Inode,
@@ -19,6 +16,7 @@ use crate::{
     maps::{CALIBRATION, CONTROL, TASKS, lose},
     puts::Way,
     sites,
+    task::CurrentTask,
 };
 
 const NO_KEY: SiteKey = SiteKey {
@@ -47,17 +45,17 @@ static NO_MARKS: TaskMarks = TaskMarks {
 /// How far apart the stack pointers at a function's entry and at its exit may be: the return
 /// address is gone by then. Less than the frames that lie between two nested calls of these
 /// functions.
-const EXIT_SLACK: u64 = 32;
+pub const EXIT_SLACK: u64 = 32;
 
 /// `evict` was entered, by a put whose site is the scratch's key or by another way.
 #[inline(always)]
-pub fn on_eviction(entry: &Entry, way: Way, inode: &Inode, task: u64) {
+pub fn on_eviction(entry: &mut Entry, way: Way, inode: &Inode, task: &CurrentTask) {
     let kind = match way {
         Way::Other => MarkKind::OtherEviction,
         Way::Recorded | Way::Benign => MarkKind::Eviction,
     };
     // What an interrupt evicts is not the current task's doing, and its stack another.
-    if facts::in_interrupt() {
+    if facts::in_interrupt(entry) {
         return;
     }
     push(entry, kind, inode.address, |mark| {
@@ -67,8 +65,27 @@ pub fn on_eviction(entry: &Entry, way: Way, inode: &Inode, task: u64) {
         };
         mark.ino = inode.ino;
         mark.device = inode.device;
-        mark.voluntary_switches = read(task, layout!(task_voluntary_switches)).unwrap_or(0);
+        mark.voluntary_switches = voluntary_switches(task);
     });
+}
+
+/// `evict` was entered by the benign put that this CPU saw last.
+#[inline(always)]
+pub fn on_benign_eviction(entry: &Entry, put: &LastBenign) {
+    if benign_evictions::begin(entry, put) {
+        return;
+    }
+    push(entry, MarkKind::Eviction, put.put.inode, |mark| {
+        mark.key = NO_KEY;
+        mark.ino = put.ino;
+        mark.device = put.device;
+        mark.voluntary_switches = 0;
+    });
+}
+
+#[inline(always)]
+fn voluntary_switches(task: &CurrentTask) -> u64 {
+    task.read(layout!(task_voluntary_switches)).unwrap_or(0)
 }
 
 /// `do_writepages`, `writeback_single_inode` or `wb_workfn` was entered.
@@ -92,10 +109,15 @@ fn is_recording() -> bool {
 
 #[inline(always)]
 fn push(entry: &Entry, kind: MarkKind, inode: u64, fill: impl FnOnce(&mut Mark)) {
-    let thread = entry.pid();
+    let thread = entry.thread;
     let mut marks = TASKS.get_ptr_mut(thread);
     if marks.is_none() {
-        let _ = TASKS.insert(thread, &NO_MARKS, u64::from(BPF_NOEXIST));
+        if TASKS
+            .insert(thread, &NO_MARKS, u64::from(BPF_NOEXIST))
+            .is_ok()
+        {
+            benign_evictions::note_marked(thread, true);
+        }
         marks = TASKS.get_ptr_mut(thread);
     }
     let Some(marks) = marks else {
@@ -106,6 +128,7 @@ fn push(entry: &Entry, kind: MarkKind, inode: u64, fill: impl FnOnce(&mut Mark))
     // shared by the CPUs' idle tasks, which neither evict nor write back.)
     let marks = unsafe { &mut *marks };
     drop_returned(marks, entry.stack_pointer);
+    benign_evictions::drop_returned(entry);
     let depth = marks.depth as usize;
     let Some(mark) = marks.marks.get_mut(depth) else {
         lose(Loss::MarksFull);
@@ -139,12 +162,12 @@ fn drop_returned(marks: &mut TaskMarks, stack_pointer: u64) {
 
 /// `evict` was left.
 #[inline(always)]
-pub fn on_evict_end(entry: &Entry) {
+pub fn on_evict_end(mut entry: Entry) {
     let Some(control) = CONTROL.get(0) else {
         return;
     };
     if control.recording == 0 {
-        if control.calibrating_thread == entry.pid()
+        if control.calibrating_thread == entry.thread
             && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
         {
             // SAFETY: a map value that no one else writes while this thread calibrates.
@@ -152,10 +175,10 @@ pub fn on_evict_end(entry: &Entry) {
         }
         return;
     }
-    if facts::in_interrupt() {
+    if benign_evictions::end(&entry) || facts::in_interrupt(&mut entry) {
         return;
     }
-    pop(entry, |kind| {
+    pop(&entry, |kind| {
         kind == MarkKind::Eviction as u32 || kind == MarkKind::OtherEviction as u32
     });
 }
@@ -170,7 +193,7 @@ pub fn on_writeback_end(entry: &Entry, kind: MarkKind) {
 /// was missed.
 #[inline(always)]
 fn pop(entry: &Entry, is_kind: impl Fn(u32) -> bool) {
-    let thread = entry.pid();
+    let thread = entry.thread;
     let Some(marks) = TASKS.get_ptr_mut(thread) else {
         return;
     };
@@ -195,18 +218,17 @@ fn pop(entry: &Entry, is_kind: impl Fn(u32) -> bool) {
         }
         lose(Loss::ExitsMissed);
     }
-    if marks.depth == 0 {
-        let _ = TASKS.remove(thread);
+    if marks.depth == 0 && TASKS.remove(thread).is_ok() {
+        benign_evictions::note_marked(thread, false);
     }
 }
 
 #[inline(always)]
 fn count_end(mark: &Mark) {
-    // SAFETY: helpers without arguments.
-    let (now, task) = unsafe { (bpf_ktime_get_ns(), bpf_get_current_task()) };
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
     let duration = now.saturating_sub(mark.entered_ns);
-    let switches = read::<u64>(task, layout!(task_voluntary_switches)).unwrap_or(0);
-    let slept = switches != mark.voluntary_switches;
+    let slept = voluntary_switches(&CurrentTask::get()) != mark.voluntary_switches;
     let key = mark.key;
     sites::count(&key, |counts| {
         counts.ended += 1;

@@ -94,14 +94,14 @@ fn evict_fentry(context: FEntryContext) -> Option<()> {
 /// The end of `evict`.
 #[kretprobe]
 fn evict_kretprobe(context: RetProbeContext) -> Option<()> {
-    outcome::on_evict_end(&context.enter(Slot::EvictEnd)?);
+    outcome::on_evict_end(context.enter(Slot::EvictEnd)?);
     Some(())
 }
 
 /// The end of `evict`.
 #[fexit]
 fn evict_fexit(context: FExitContext) -> Option<()> {
-    outcome::on_evict_end(&context.enter(Slot::EvictEnd)?);
+    outcome::on_evict_end(context.enter(Slot::EvictEnd)?);
     Some(())
 }
 

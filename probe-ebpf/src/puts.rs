@@ -1,24 +1,22 @@
 //! A put, seen at `iput`, or at `evict` if it is final: its facts, its site, its way to the outcome.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::BPF_ANY,
-    helpers::{bpf_get_current_task, bpf_ktime_get_ns},
-};
+use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_ktime_get_ns};
 use aya_log_ebpf::debug;
 use probe_common::{Control, Fact, InFlight, InFlightKey, LastBenign, SiteKey, UNKNOWN};
 
 use crate::{
     entry::Entry,
-    facts,
+    facts, glance,
     inode::Inode,
     kernel::{evictions_only, provokes, watches_non_final},
     lockdep,
     locks::OwnLocks,
-    maps::{CALIBRATION, CONTROL, IN_FLIGHT, LAST_BENIGN, PROVOKED, TASKS, count},
+    maps::{CALIBRATION, CONTROL, IN_FLIGHT, PROVOKED, SCRATCH, Slot, TASKS, count},
     outcome,
     recorder::{Recorder, reload, through_memory},
-    references, sites, tracked_locks,
+    references, sites,
+    task::CurrentTask,
+    tracked_locks,
 };
 
 /// The `i_count` that a final put finds.
@@ -51,49 +49,51 @@ pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
     let Some(control) = CONTROL.get(0) else {
         return;
     };
-    // SAFETY: a helper without arguments.
-    let task = unsafe { bpf_get_current_task() };
+    let task = CurrentTask::get();
     if control.recording == 0 {
-        if control.calibrating_thread == entry.pid()
+        if control.calibrating_thread == entry.thread
             && i_count == LAST
             && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
         {
             // SAFETY: a map value that no one else writes while this thread calibrates.
             let calibration = unsafe { &mut *calibration };
-            facts::read_context(&entry, task, &mut calibration.readings);
+            facts::read_context(&mut entry, &task, &mut calibration.readings);
             calibration.puts += 1;
             calibration.iput_stack_pointer = entry.stack_pointer;
             sites::keep_innermost(&mut entry, &mut calibration.iput_frames);
         }
         return;
     }
+    let in_flight = InFlightKey {
+        inode: address,
+        thread: entry.thread,
+        reserved: 0,
+    };
+    if let Some(inode) = glance::at_benign(&mut entry, address, &task, control) {
+        if i_count == LAST {
+            note_benign(&mut entry, in_flight, inode.ino, inode.device);
+        } else {
+            count(|totals| totals.benign_non_final_puts += 1);
+        }
+        return;
+    }
     let inode = Inode::read(address);
-    look(&mut entry, &inode, task, Seen::AtIput);
+    look(&mut entry, &inode, &task, Seen::AtIput);
     // Said once more for older verifiers, which do not conclude it from the comparison before.
     if watches_non_final() && i_count != LAST {
-        on_non_final_put(&mut entry, &inode, task, control, i_count);
+        on_non_final_put(&mut entry, &inode, &task, control, i_count);
         return;
     }
     mark_provoked(&mut entry, &inode, control);
-    let in_flight = InFlightKey {
-        inode: address,
-        thread: entry.pid(),
-        reserved: 0,
-    };
     if is_benign(&mut entry) {
-        count(|totals| totals.benign_final_puts += 1);
-        let last = LastBenign {
-            put: in_flight,
-            stack_pointer: entry.stack_pointer,
-        };
-        let _ = LAST_BENIGN.set(0, last, u64::from(BPF_ANY));
+        note_benign(&mut entry, in_flight, inode.ino, inode.device);
         return;
     }
     if !sites::walk_stack(&mut entry, control.own_frames_at_iput) {
         count(|totals| totals.recorded_final_puts += 1);
         return;
     }
-    record(&mut entry, &inode, task, true);
+    record(&mut entry, &inode, &task, true);
     let _ = IN_FLIGHT.insert(
         in_flight,
         InFlight {
@@ -109,9 +109,37 @@ pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
     );
 }
 
+/// Counts a benign final put, which may go on to `evict`.
+#[inline(always)]
+fn note_benign(entry: &mut Entry, put: InFlightKey, ino: u64, device: u32) {
+    count(|totals| totals.benign_final_puts += 1);
+    entry.scratch.last_benign = LastBenign {
+        put,
+        stack_pointer: entry.stack_pointer,
+        ino,
+        device,
+        reserved: 0,
+    };
+}
+
+/// What the program on `iput` noted last on this CPU.
+#[inline(always)]
+fn last_benign() -> Option<&'static LastBenign> {
+    let scratch = SCRATCH.get_ptr(Slot::Iput as u32)?;
+    // SAFETY: a per-CPU value; that program does not run now, unless an interrupt's came upon it, for
+    // which no put of its own was noted.
+    Some(unsafe { &(*scratch).last_benign })
+}
+
 /// A put that leaves other references. Where it is not benign by its facts, it matters who has them.
 #[inline(always)]
-fn on_non_final_put(entry: &mut Entry, inode: &Inode, task: u64, control: &Control, i_count: u32) {
+fn on_non_final_put(
+    entry: &mut Entry,
+    inode: &Inode,
+    task: &CurrentTask,
+    control: &Control,
+    i_count: u32,
+) {
     if is_provoker(entry, control) {
         remember_provocation(inode);
     }
@@ -130,22 +158,30 @@ fn on_non_final_put(entry: &mut Entry, inode: &Inode, task: u64, control: &Contr
     sites::keep_stack(entry);
     let key = entry.scratch.sample.key;
     let seen_before = references::count(&key, i_count, holders);
-    sites::keep_sample(entry, inode, task, seen_before);
+    sites::keep_sample(entry, inode, task.address, seen_before);
 }
 
 /// Whether the dentry cache is being shrunk by this thread for `--provoke`, and it is this thread
 /// that puts.
 #[inline(always)]
-fn is_provoker(entry: &Entry, control: &Control) -> bool {
+fn is_provoker(entry: &mut Entry, control: &Control) -> bool {
     control.provoking_thread != 0
-        && control.provoking_thread == entry.pid()
-        && !facts::in_interrupt()
+        && control.provoking_thread == entry.thread
+        && !facts::in_interrupt(entry)
 }
 
 /// From now on the inode is missing a dentry's reference, until it is evicted.
 #[inline(always)]
 fn remember_provocation(inode: &Inode) {
     let _ = PROVOKED.insert(inode.address, 1, u64::from(BPF_ANY));
+}
+
+/// Another inode may come to lie at the address of one that is evicted.
+#[inline(always)]
+fn forget_provocation(inode: u64) {
+    if provokes() {
+        let _ = PROVOKED.remove(inode);
+    }
 }
 
 /// Records whether a final put would not have been the last without `--provoke`.
@@ -172,7 +208,7 @@ pub fn on_evict(mut entry: Entry, address: u64) {
         return;
     };
     if control.recording == 0 {
-        if control.calibrating_thread == entry.pid()
+        if control.calibrating_thread == entry.thread
             && let Some(calibration) = CALIBRATION.get_ptr_mut(0)
         {
             // SAFETY: as above.
@@ -181,21 +217,39 @@ pub fn on_evict(mut entry: Entry, address: u64) {
             calibration.evict_stack_pointer = entry.stack_pointer;
             sites::keep_innermost(&mut entry, &mut calibration.evict_frames);
             if evictions_only() {
-                // SAFETY: a helper without arguments.
-                let task = unsafe { bpf_get_current_task() };
-                facts::read_context(&entry, task, &mut calibration.readings);
+                facts::read_context(&mut entry, &CurrentTask::get(), &mut calibration.readings);
             }
         }
         return;
     }
-    // SAFETY: a helper without arguments.
-    let task = unsafe { bpf_get_current_task() };
-    let inode = Inode::read(address);
-    let way = way_to_evict(&mut entry, &inode, task, control);
-    if provokes() {
-        // Another inode may come to lie at this address.
-        let _ = PROVOKED.remove(address);
+    let this = InFlightKey {
+        inode: address,
+        thread: entry.thread,
+        reserved: 0,
+    };
+    // The depth of the stack at which the program on `iput` would have seen the put. (An inode that
+    // was kept may be evicted by the same thread in another way, as in reclaim.)
+    let iput_stack_pointer = entry.stack_pointer.wrapping_add(control.evict_below_iput);
+    if let Some(last) = last_benign()
+        && last.put == this
+        && last.stack_pointer == iput_stack_pointer
+    {
+        count(|totals| totals.benign_evictions += 1);
+        outcome::on_benign_eviction(&entry, last);
+        forget_provocation(address);
+        return;
     }
+    let task = CurrentTask::get();
+    let inode = Inode::read(address);
+    let way = way_to_evict(
+        &mut entry,
+        &inode,
+        &task,
+        control,
+        &this,
+        iput_stack_pointer,
+    );
+    forget_provocation(address);
     match way {
         Way::Recorded => {
             sites::count(&entry.scratch.sample.key, |counts| counts.evictions += 1);
@@ -208,40 +262,30 @@ pub fn on_evict(mut entry: Entry, address: u64) {
         }),
         Way::Other => {}
     }
-    outcome::on_eviction(&entry, way, &inode, task);
+    outcome::on_eviction(&mut entry, way, &inode, &task);
 }
 
 /// By which way `evict` was reached; the scratch's key is the site's, if there is one.
 #[inline(always)]
-fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64, control: &Control) -> Way {
-    let this = InFlightKey {
-        inode: inode.address,
-        thread: entry.pid(),
-        reserved: 0,
-    };
-
-    // The program on `iput` has looked at it already: a put of the same inode, at the depth
-    // of the stack from which it reaches `evict`. (An inode that was kept may be evicted by
-    // the same thread in another way, as in reclaim.)
-    let iput_stack_pointer = entry.stack_pointer.wrapping_add(control.evict_below_iput);
-    if let Some(in_flight) = IN_FLIGHT.get_ptr(&this) {
+fn way_to_evict(
+    entry: &mut Entry,
+    inode: &Inode,
+    task: &CurrentTask,
+    control: &Control,
+    put: &InFlightKey,
+    iput_stack_pointer: u64,
+) -> Way {
+    if let Some(in_flight) = IN_FLIGHT.get_ptr(put) {
         // SAFETY: a map value; only this thread makes and removes it.
         let in_flight = unsafe { &*in_flight };
         entry.scratch.sample.key = in_flight.key;
         let is_this = in_flight.stack_pointer == iput_stack_pointer;
-        let _ = IN_FLIGHT.remove(&this);
+        let _ = IN_FLIGHT.remove(put);
         if is_this {
             return Way::Recorded;
         }
     }
     entry.scratch.sample.key = SiteKey::default();
-    if !evictions_only()
-        && let Some(last) = LAST_BENIGN.get(0)
-        && last.put == this
-        && last.stack_pointer == iput_stack_pointer
-    {
-        return Way::Benign;
-    }
 
     // Or it is not attached, or missed this one: look now. What `evict`'s caller does to
     // the inode is already done.
@@ -261,10 +305,10 @@ fn way_to_evict(entry: &mut Entry, inode: &Inode, task: u64, control: &Control) 
 
 /// Reads all facts, into the scratch's key and sample.
 #[inline(always)]
-fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
-    let thread = entry.pid();
+fn look(entry: &mut Entry, inode: &Inode, task: &CurrentTask, seen: Seen) {
+    let thread = entry.thread;
     let stack_left = facts::stack_left(entry, task);
-    let process = entry.tgid();
+    let process = entry.process;
 
     let sample = &raw mut entry.scratch.sample;
     // SAFETY: the scratch is this program's alone, and nothing below reaches the sample
@@ -297,19 +341,20 @@ fn look(entry: &mut Entry, inode: &Inode, task: u64, seen: Seen) {
     let held = reload(&mut sample.readings.held_locks);
     if facts::is_interrupt(reload(&mut sample.readings.preempt_count)) {
         let none = OwnLocks::UNKNOWN;
-        sample.key.locks = lockdep::read_locks(facts, &mut sample.held_locks, held, &none, task);
+        sample.key.locks =
+            lockdep::read_locks(facts, &mut sample.held_locks, held, &none, task.address);
         return;
     }
     facts::from_task(facts, task);
     let own = OwnLocks::of(inode);
-    own.by_owner(facts, task);
-    let by_lockdep = lockdep::read_locks(facts, &mut sample.held_locks, held, &own, task);
+    own.by_owner(facts, task.address);
+    let by_lockdep = lockdep::read_locks(facts, &mut sample.held_locks, held, &own, task.address);
     let by_tracking = tracked_locks::read_locks(
         facts,
         &mut sample.tracked_locks,
         &mut sample.tracked,
         &own,
-        task,
+        task.address,
         thread,
     );
     sample.key.locks = if by_lockdep == 0 {
@@ -331,7 +376,7 @@ fn is_benign(entry: &mut Entry) -> bool {
 
 /// Keeps the call at its site.
 #[inline(always)]
-fn record(entry: &mut Entry, inode: &Inode, task: u64, is_new: bool) {
+fn record(entry: &mut Entry, inode: &Inode, task: &CurrentTask, is_new: bool) {
     sites::keep_stack(entry);
     let mut seen_before = 0;
     if is_new {
@@ -344,7 +389,7 @@ fn record(entry: &mut Entry, inode: &Inode, task: u64, is_new: bool) {
             counts.final_puts += 1;
         }
     });
-    sites::keep_sample(entry, inode, task, seen_before);
+    sites::keep_sample(entry, inode, task.address, seen_before);
     debug!(
         entry,
         "final put of inode {} at site {:x}", inode.ino, key.stack

@@ -42,7 +42,7 @@ pub enum Taking {
 /// The current thread; `None` in an interrupt, which is not the task's, and for the idle task.
 #[inline(always)]
 fn thread() -> Option<u32> {
-    if facts::in_interrupt() {
+    if facts::interrupts_task() {
         return None;
     }
     let thread = bpf_get_current_pid_tgid() as u32;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{
     btf::{Btf, BtfError, Field},
-    evict_callers,
+    evict_callers, glance,
     inode_state::InodeState,
     symbols::Symbols,
 };
@@ -244,6 +244,7 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
     resolve_preempt_count(btf, symbols, &mut resolved);
     resolve_lockdep(btf, symbols, &mut resolved);
     resolve_text(symbols, &mut resolved);
+    glance::resolve(btf, &mut resolved.layout);
     Ok(resolved)
 }
 
@@ -377,7 +378,6 @@ fn resolve_task(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
     }
 }
 
-/// Where the preempt count is, and what its bits mean.
 /// The bits of `task_struct.trace_recursion` for ftrace's list of callbacks, one for each context
 /// (`include/linux/trace_recursion.h`): four, or five from 5.16 on.
 fn trace_list_mask(btf: &Btf) -> Option<u64> {
@@ -389,6 +389,7 @@ fn trace_list_mask(btf: &Btf) -> Option<u64> {
     Some(bits(last.checked_add(1)?)? & !bits(first)?)
 }
 
+/// Where the preempt count is, and what its bits mean.
 fn resolve_preempt_count(btf: &Btf, symbols: &Symbols, resolved: &mut Resolved) {
     let layout = &mut resolved.layout;
     layout.per_cpu_offset = symbols.address("__per_cpu_offset").unwrap_or(0);

@@ -4,6 +4,7 @@ pub mod btf;
 pub mod config;
 pub mod evict_callers;
 pub mod features;
+mod glance;
 pub mod inode_state;
 pub mod layout;
 pub mod lock_fields;

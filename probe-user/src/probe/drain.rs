@@ -7,8 +7,8 @@ use aya::{
     maps::{MapError, PerCpuValues},
 };
 use probe_common::{
-    DURATION_BUCKETS, I_COUNT_BUCKETS, InFlight, InFlightKey, Mark, NonFinalCounts, SampleRecord,
-    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
+    BenignEvictions, DURATION_BUCKETS, I_COUNT_BUCKETS, InFlight, InFlightKey, Mark, MarkKind,
+    NonFinalCounts, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 use super::{
@@ -71,10 +71,13 @@ impl Probe {
             non_final,
             totals: sum_totals(&totals),
             hits_missed: self.hits_missed(),
-            marks: marks
-                .into_iter()
-                .map(|(thread, marks)| (thread, in_use(&marks)))
-                .collect(),
+            marks: with_benign(
+                marks
+                    .into_iter()
+                    .map(|(thread, marks)| (thread, in_use(&marks)))
+                    .collect(),
+                &*self.benign_evictions()?,
+            ),
             in_flight,
             cut_short,
             events: self.drain_events(),
@@ -85,9 +88,24 @@ impl Probe {
     #[must_use]
     pub fn marks_of(&self, thread: u32) -> Vec<Mark> {
         let _undisturbed = self.undisturbed();
-        self.tasks
+        let marks = self
+            .tasks
             .get(&thread, 0)
-            .map_or_else(|_| Vec::new(), |marks| in_use(&marks))
+            .map_or_else(|_| Vec::new(), |marks| in_use(&marks));
+        let Ok(benign) = self.benign_evictions() else {
+            return marks;
+        };
+        with_benign(BTreeMap::from([(thread, marks)]), &benign)
+            .remove(&thread)
+            .unwrap_or_default()
+    }
+
+    /// What benign puts evict now.
+    fn benign_evictions(&self) -> Result<Box<BenignEvictions>, ProbeError> {
+        self.benign_evictions
+            .get(&0, 0)
+            .map(Box::new)
+            .map_err(|error| broken("BENIGN_EVICTIONS", error))
     }
 
     /// The chain with this hash; `None` if there was no room for it.
@@ -160,6 +178,35 @@ impl Probe {
         }
         events
     }
+}
+
+/// Adds the evictions by benign puts to the marks of all threads, each where it is on its thread's
+/// stack.
+fn with_benign(
+    mut marks: BTreeMap<u32, Vec<Mark>>,
+    benign: &BenignEvictions,
+) -> BTreeMap<u32, Vec<Mark>> {
+    for eviction in benign.places.iter().filter(|place| place.thread != 0) {
+        let marks = marks.entry(eviction.thread).or_default();
+        let inner = marks
+            .iter()
+            .position(|mark| mark.stack_pointer < eviction.stack_pointer)
+            .unwrap_or(marks.len());
+        marks.insert(
+            inner,
+            Mark {
+                key: SiteKey::default(),
+                stack_pointer: eviction.stack_pointer,
+                inode: eviction.inode,
+                ino: eviction.ino,
+                entered_ns: eviction.entered_ns,
+                voluntary_switches: 0,
+                kind: MarkKind::Eviction as u32,
+                device: eviction.device,
+            },
+        );
+    }
+    marks
 }
 
 /// The marks of a task that are in use.

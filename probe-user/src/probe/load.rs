@@ -8,8 +8,8 @@ use aya::{
     programs::{Program, ProgramError},
 };
 use probe_common::{
-    Calibration, Control, InFlight, InFlightKey, KernelLayout, NonFinalCounts, SampleRecord,
-    SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
+    BenignEvictions, Calibration, Control, InFlight, InFlightKey, KernelLayout, NonFinalCounts,
+    SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
 };
 
 use super::{
@@ -84,6 +84,7 @@ pub struct Probe {
     pub(super) stacks: HashMap<MapData, u64, StackRecord>,
     pub(super) samples: HashMap<MapData, SiteKey, SampleRecord>,
     pub(super) events: RingBuf<MapData>,
+    pub(super) benign_evictions: Array<MapData, BenignEvictions>,
     pub(super) tasks: HashMap<MapData, u32, TaskMarks>,
     pub(super) locks: HashMap<MapData, u32, TaskLocks>,
     pub(super) in_flight: HashMap<MapData, InFlightKey, InFlight>,
@@ -110,8 +111,15 @@ impl Probe {
         options: &LoadOptions,
         direct_loads: Option<DirectLoads>,
     ) -> Result<Self, ProbeError> {
+        let tracks_locks = !options.lock_functions.is_empty();
         let layout = KernelLayout {
             word_type: direct_loads.map_or(0, |loads| loads.word_type.into()),
+            // With these there is more to ask than a glance does.
+            can_glance: if tracks_locks || options.provokes {
+                0
+            } else {
+                options.layout.can_glance
+            },
             ..options.layout
         };
         let evictions_only = u32::from(options.level == Level::Evictions);
@@ -121,7 +129,6 @@ impl Probe {
         let sites = sites_max();
         // Puts that are not final must not take the room of final ones.
         let chains = if watches_non_final { 2 * sites } else { sites };
-        let tracks_locks = !options.lock_functions.is_empty();
         let object = Object::new(OBJECT, direct_loads.map(|loads| loads.rdonly_cast));
         let mut ebpf = EbpfLoader::new()
             .btf(None)
@@ -150,6 +157,7 @@ impl Probe {
             stacks: take(&mut ebpf, "STACKS")?,
             samples: take(&mut ebpf, "SAMPLES")?,
             events: take(&mut ebpf, "EVENTS")?,
+            benign_evictions: take(&mut ebpf, "BENIGN_EVICTIONS")?,
             tasks: take(&mut ebpf, "TASKS")?,
             locks: take(&mut ebpf, "LOCKS")?,
             in_flight: take(&mut ebpf, "IN_FLIGHT")?,
