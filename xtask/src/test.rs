@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::lab::matrix::Matrix;
 use crate::progress::{elapsed, read_lossy, run_logged, seconds, tail};
 use crate::tally::Tally;
-use crate::{agent, field, fire, forms, lab, promtool, recipes, setup};
+use crate::{agent, bench, field, fire, forms, lab, promtool, recipes, setup};
 
 /// What `--quick` keeps to.
 const QUICK_KERNEL: &str = "7.3";
@@ -294,9 +294,20 @@ fn jobs(kernels: &[String]) -> Vec<Job> {
             .map(String::from)
             .to_vec(),
     });
+    // One job, as its tables are one file.
+    let measured: Vec<&str> = with(&bench::KERNELS).collect();
+    let benches = (!measured.is_empty()).then(|| Job {
+        name: "bench".to_string(),
+        arguments: ["bench"]
+            .into_iter()
+            .chain(measured.iter().flat_map(|kernel| ["--kernel", kernel]))
+            .map(String::from)
+            .collect(),
+    });
     let recipes = with(&[recipes::KERNEL]).map(|kernel| Job::new("recipes", kernel, &[]));
     fires
         .chain(fields)
+        .chain(benches)
         .chain(packages)
         .chain(recipes)
         .chain(labs)

@@ -24,7 +24,7 @@ use crate::tally::Tally;
 use crate::{agent, guest_plan, host_packages, kernels, module};
 
 /// The kernels that it runs on unless one is named.
-const KERNELS: [&str; 2] = ["6.1", "7.3"];
+pub const KERNELS: [&str; 2] = ["6.1", "7.3"];
 /// What the guests need of this machine besides what all guests do.
 const PACKAGES: [(&str, &str); 1] = [("bpftrace", "what lastref's cost is compared with")];
 /// From boot to the end of the last measurement, with instructions counted.
