@@ -178,6 +178,7 @@ pub fn on_evict_end(mut entry: Entry) {
     if benign_evictions::end(&entry) || facts::in_interrupt(&mut entry) {
         return;
     }
+    benign_evictions::drop_returned(&entry);
     pop(&entry, |kind| {
         kind == MarkKind::Eviction as u32 || kind == MarkKind::OtherEviction as u32
     });
