@@ -16,6 +16,9 @@ pub const CALLERS_MAX: usize = 8;
 /// The most bytes of an object that are read at once.
 pub const SPAN_MAX: usize = 192;
 
+/// The most bytes of a stack that are searched for its trail.
+pub const TRAIL_MAX: usize = 4096;
+
 /// A half-open range of kernel text addresses; `0..0` is unused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -256,6 +259,14 @@ layout! {
         /// 1 where a glance can tell that a put is benign: this kernel has all that it reads, and
         /// nothing else can tell more, nor is asked to.
         can_glance: u64 = 0,
+        /// 1 where the trail of a stack tells how it is walked.
+        has_trails: u64 = 0,
+        /// Size of the registers of user space, which are at the top of a task's stack, in bytes
+        /// (`pt_regs`).
+        user_registers: u64 = 0,
+        /// The return addresses that stand for others, which the kernel keeps elsewhere: the function
+        /// graph tracer's, and those of kretprobes. Unused ones are 0.
+        return_hooks: [u64; 2] = [0; 2],
         /// 1 on `PREEMPT_RT`, where an rwsem is an `rwbase_rt`.
         preempt_rt: u64 = 0,
     }

@@ -24,6 +24,8 @@ pub struct Entry {
     /// The stack pointer, or near it: good for comparing depths on one task's stack, and
     /// for the room that is left.
     pub stack_pointer: u64,
+    /// The frame pointer's register, 0 where it is saved on the stack instead.
+    pub frame_pointer: u64,
     /// 1 if interrupts are off, 0 if on, [`UNKNOWN`] if this kind of program cannot tell.
     pub interrupts_off: u32,
     /// The current thread's id.
@@ -81,6 +83,7 @@ impl Entry {
     fn new(
         context: *mut c_void,
         stack_pointer: u64,
+        frame_pointer: u64,
         interrupts_off: u32,
         scratch: &'static mut Scratch,
     ) -> Self {
@@ -88,6 +91,7 @@ impl Entry {
         Self {
             context,
             stack_pointer,
+            frame_pointer,
             interrupts_off,
             thread: ids as u32,
             process: (ids >> 32) as u32,
@@ -100,26 +104,34 @@ impl Entry {
     fn from_registers(context: *mut c_void, slot: Slot) -> Option<Self> {
         let scratch = scratch(slot)?;
         #[cfg(bpf_target_arch = "x86_64")]
-        let (stack_pointer, interrupts_off) = {
+        let (stack_pointer, frame_pointer, interrupts_off) = {
             let registers = context.cast::<aya_ebpf::bindings::pt_regs>();
             // SAFETY: the context of a kprobe program is the saved registers.
-            let (pointer, flags) = unsafe { ((*registers).rsp, (*registers).eflags) };
-            (pointer, u32::from(flags & INTERRUPTS_ENABLED == 0))
+            let registers = unsafe { &*registers };
+            let interrupts_off = u32::from(registers.eflags & INTERRUPTS_ENABLED == 0);
+            (registers.rsp, registers.rbp, interrupts_off)
         };
         // The context lies on the stack that was interrupted; where the flags are is not
         // known for this machine.
         #[cfg(not(bpf_target_arch = "x86_64"))]
-        let (stack_pointer, interrupts_off) = (launder(scratch, 0, context as u64), UNKNOWN);
-        Some(Self::new(context, stack_pointer, interrupts_off, scratch))
+        let (stack_pointer, frame_pointer, interrupts_off) =
+            (launder(scratch, 0, context as u64), 0, UNKNOWN);
+        Some(Self::new(
+            context,
+            stack_pointer,
+            frame_pointer,
+            interrupts_off,
+            scratch,
+        ))
     }
 
-    /// Entered by a trampoline: it saves the arguments on the task's stack, and says
-    /// nothing of the flags.
+    /// Entered by a trampoline: it saves the arguments and the frame pointer on the task's stack,
+    /// and says nothing of the flags.
     #[inline(always)]
     fn from_trampoline(context: *mut c_void, slot: Slot) -> Option<Self> {
         let scratch = scratch(slot)?;
         let stack_pointer = launder(scratch, 0, context as u64);
-        Some(Self::new(context, stack_pointer, UNKNOWN, scratch))
+        Some(Self::new(context, stack_pointer, 0, UNKNOWN, scratch))
     }
 }
 

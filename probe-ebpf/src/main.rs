@@ -36,6 +36,7 @@ mod sites;
 mod task;
 mod task_locks;
 mod tracked_locks;
+mod trail;
 
 /// The kernel refuses helpers such as `bpf_probe_read_kernel` to programs under other
 /// licences.

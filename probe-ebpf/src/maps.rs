@@ -8,7 +8,8 @@ use aya_ebpf::{
 };
 use probe_common::{
     BenignEvictions, Calibration, Control, InFlight, InFlightKey, LastBenign, Loss, NonFinalCounts,
-    SPAN_MAX, SampleRecord, SiteCounts, SiteKey, StackRecord, TaskLocks, TaskMarks, Totals,
+    SPAN_MAX, SampleRecord, SiteCounts, SiteKey, StackRecord, TRAIL_MAX, TaskLocks, TaskMarks,
+    Totals,
 };
 
 /// What the agent tells the programs.
@@ -35,6 +36,14 @@ pub static PROVOKED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 /// Call chains by their hash.
 #[map]
 pub static STACKS: HashMap<u64, StackRecord> = HashMap::with_max_entries(1024, 0);
+
+/// The hash of the call chain to which a trail leads, by the trail's.
+#[map]
+pub static TRAILS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
+
+/// The part of the stack in which the program on `iput` looks for a trail.
+#[map]
+pub static RAW_STACK: PerCpuArray<[u8; TRAIL_MAX]> = PerCpuArray::with_max_entries(1, 0);
 
 /// The first call of each aggregate.
 #[map]

@@ -89,7 +89,7 @@ pub fn on_iput(mut entry: Entry, address: u64, i_count: u32) {
         note_benign(&mut entry, in_flight, inode.ino, inode.device);
         return;
     }
-    if !sites::walk_stack(&mut entry, control.own_frames_at_iput) {
+    if !sites::find_stack(&mut entry, &task, control.own_frames_at_iput) {
         count(|totals| totals.recorded_final_puts += 1);
         return;
     }
@@ -148,14 +148,13 @@ fn on_non_final_put(
         return;
     }
     count(|totals| totals.recorded_non_final_puts += 1);
-    if !sites::walk_stack(entry, control.own_frames_at_iput) {
+    if !sites::find_stack(entry, task, control.own_frames_at_iput) {
         return;
     }
     let sample = &raw mut entry.scratch.sample;
     // SAFETY: the scratch is this program's alone, and `entry` is not used meanwhile.
     let holders = references::look(unsafe { &mut *sample }, inode.address, i_count);
     through_memory(&mut entry.scratch.sample.i_count, i_count);
-    sites::keep_stack(entry);
     let key = entry.scratch.sample.key;
     let seen_before = references::count(&key, i_count, holders);
     sites::keep_sample(entry, inode, task.address, seen_before);
@@ -299,6 +298,7 @@ fn way_to_evict(
     if is_benign(entry) {
         return Way::Benign;
     }
+    sites::keep_stack(entry);
     record(entry, inode, task, evictions_only());
     Way::Recorded
 }
@@ -374,10 +374,9 @@ fn is_benign(entry: &mut Entry) -> bool {
     reload(&mut entry.scratch.sample.key.facts).are_benign()
 }
 
-/// Keeps the call at its site.
+/// Keeps the call at its site, whose stack is known.
 #[inline(always)]
 fn record(entry: &mut Entry, inode: &Inode, task: &CurrentTask, is_new: bool) {
-    sites::keep_stack(entry);
     let mut seen_before = 0;
     if is_new {
         count(|totals| totals.recorded_final_puts += 1);

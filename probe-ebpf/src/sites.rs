@@ -14,9 +14,10 @@ use crate::{
     facts::work_of,
     inode::Inode,
     kernel::{evictions_only, layout, read, read_name},
-    maps::{EVENTS, SAMPLES, SITES, STACKS, lose},
+    maps::{EVENTS, SAMPLES, SITES, STACKS, TRAILS, lose},
     recorder::{reload, through_memory},
-    tracked_locks,
+    task::CurrentTask,
+    tracked_locks, trail,
 };
 
 /// What is inserted for a new aggregate: too large for the program's stack.
@@ -49,6 +50,29 @@ macro_rules! in_ranges {
             false
         }
     }};
+}
+
+/// Puts the stack's hash into the key: by its trail, if that is known, else by walking it.
+/// Returns false if the kernel gave no stack.
+#[inline(always)]
+pub fn find_stack(entry: &mut Entry, task: &CurrentTask, own_frames: u32) -> bool {
+    let trail = trail::hash(entry, task);
+    if let Some(trail) = trail
+        && let Some(stack) = TRAILS.get_ptr(trail)
+    {
+        // SAFETY: a map value that nobody changes.
+        entry.scratch.sample.key.stack = unsafe { *stack };
+        return true;
+    }
+    if !walk_stack(entry, own_frames) {
+        return false;
+    }
+    if keep_stack(entry)
+        && let Some(trail) = trail
+    {
+        let _ = TRAILS.insert(trail, entry.scratch.sample.key.stack, u64::from(BPF_ANY));
+    }
+    true
 }
 
 /// Walks the stack into the scratch; the first `own_frames` of it are the observer's.
@@ -130,21 +154,22 @@ fn hash_stack(stack: &mut StackRecord) -> u64 {
     hash | 1
 }
 
-/// Keeps the stack that was walked, and puts its hash into the key.
+/// Keeps the stack that was walked, and puts its hash into the key. Returns false if there is no room.
 #[inline(always)]
-pub fn keep_stack(entry: &mut Entry) {
+pub fn keep_stack(entry: &mut Entry) -> bool {
     let hash = hash_stack(&mut entry.scratch.stack);
     entry.scratch.sample.key.stack = hash;
     if STACKS.get_ptr(hash).is_some() {
-        return;
+        return true;
     }
-    if STACKS
+    let is_kept = STACKS
         .insert(hash, &entry.scratch.stack, u64::from(BPF_NOEXIST))
-        .is_err()
-        && STACKS.get_ptr(hash).is_none()
-    {
+        .is_ok()
+        || STACKS.get_ptr(hash).is_some();
+    if !is_kept {
         lose(Loss::StacksFull);
     }
+    is_kept
 }
 
 /// Changes the counts of an aggregate on this CPU, making it if it is new.

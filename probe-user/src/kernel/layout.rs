@@ -11,6 +11,7 @@ use super::{
     evict_callers, glance,
     inode_state::InodeState,
     symbols::Symbols,
+    trail,
 };
 use crate::report::model::Attach;
 
@@ -245,6 +246,7 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Resolved, LayoutError> {
     resolve_lockdep(btf, symbols, &mut resolved);
     resolve_text(symbols, &mut resolved);
     glance::resolve(btf, &mut resolved.layout);
+    trail::resolve(btf, symbols, &mut resolved.layout);
     Ok(resolved)
 }
 

@@ -13,3 +13,4 @@ pub mod preemption;
 pub mod privileges;
 pub mod symbols;
 pub mod text;
+mod trail;
