@@ -17,7 +17,8 @@ mod references;
 
 pub use facts::{ALL_FACTS, Fact, Facts};
 pub use layout::{
-    ABSENT, AddressRange, CALLERS_MAX, CAST_PLACEHOLDER, KernelLayout, PARTS_MAX, SPAN_MAX, TRAIL_MAX,
+    ABSENT, AddressRange, CALLERS_MAX, CAST_PLACEHOLDER, KernelLayout, PARTS_MAX, SPAN_MAX,
+    TRAIL_MAX,
 };
 pub use locks::{
     CLASS_NAME_LEN, HELD_LOCKS_MAX, HeldLock, LockKind, LockPlace, TASK_LOCKS_MAX, TakenLock,

@@ -43,7 +43,7 @@ pub static TRAILS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
 
 /// The part of the stack in which the program on `iput` looks for a trail.
 #[map]
-pub static RAW_STACK: PerCpuArray<[u8; TRAIL_MAX]> = PerCpuArray::with_max_entries(1, 0);
+pub static RAW_STACK: PerCpuArray<[u64; TRAIL_MAX / 8]> = PerCpuArray::with_max_entries(1, 0);
 
 /// The first call of each aggregate.
 #[map]

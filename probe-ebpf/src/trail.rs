@@ -2,7 +2,7 @@
 //! walked in the same way, so a stack whose trail is known is not walked again.
 //!
 //! A walk goes by return addresses, which point into the kernel's text, and by frame and stack pointers
-//! that were saved, which point into the stack (`unwind_next_frame()`, arch/x86/kernel/unwind_orc.c).
+//! that were saved, which point into the stack (`unwind_next_frame()`, `arch/x86/kernel/unwind_orc.c`).
 //! A trail is all words of either sort, each with its place: what is left over of earlier calls is in
 //! it, too, and makes trails of one chain differ. Then it is walked once for each of them.
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where the addresses begin that text can have on x86-64: the kernel's, its modules' and that of BPF
-/// programs (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// programs (`__START_KERNEL_map`, `arch/x86/include/asm/page_64_types.h`).
 const TEXT_START: u64 = 0xffff_ffff_8000_0000;
 
 /// The upper bits of an address of the kernel's, all ones, make room for a word's place.
@@ -64,13 +64,13 @@ pub fn hash(entry: &mut Entry, task: &CurrentTask) -> Option<u64> {
     if entry.frame_pointer.wrapping_sub(bottom) < thread_size {
         hash = mix(1, entry.frame_pointer.wrapping_sub(stack_pointer));
     }
-    for index in 0..TRAIL_MAX as u64 / 8 {
-        let place = index * 8;
+    for index in 0..TRAIL_MAX / 8 {
+        let place = index as u64 * 8;
         if place >= size {
             break;
         }
         // SAFETY: within the room.
-        let word = unsafe { read_volatile(words.cast::<u8>().add(place as usize).cast::<u64>()) };
+        let word = unsafe { read_volatile(words.cast::<u64>().add(index)) };
         let is_text = word >= TEXT_START;
         if is_text && (word == graph_hook || word == kretprobe_hook) {
             return None;

@@ -42,10 +42,9 @@ enum On {
 /// The first kernel with `bpf_rdonly_cast()`.
 const DIRECT_LOADS_SINCE: (u32, u32) = (6, 2);
 
-/// The limits as they hold, which is less than could be wished in three places (docs/overhead.md): for a
-/// program on a kprobe that must load by a helper; for an eviction by kprobes, which enters three
-/// programs; and for a dangerous put, which is looked at, counted at its site and timed, where bpftrace
-/// counts its stack alone.
+/// The limits as they hold, which is less than could be wished in two places (docs/overhead.md): for a
+/// program on a kprobe that must load by a helper; and for an eviction by kprobes, which enters three
+/// programs.
 const LIMITS: &[Limit] = &[
     limit(On::All, BOTH, Level::Evictions, NON_FINAL, Bound::Nothing),
     limit(
@@ -130,7 +129,7 @@ const LIMITS: &[Limit] = &[
         BOTH,
         Level::Final,
         ATOMIC_KNOWN,
-        Bound::PercentOfBpftrace(175),
+        Bound::LessThanBpftrace,
     ),
 ];
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::inside::Plan;
 use super::load::{Background, KINDS, Kind, cpus};
 use super::watch::{PLAIN, Watch};
-use super::{memory, mishaps};
+use super::{hooks, memory, mishaps};
 use crate::children::Signal;
 
 /// One check.
@@ -47,6 +47,11 @@ pub const CHECKS: &[Check] = &[
         "two-agents",
         "Another agent comes and goes, by the other way to attach: both count the same",
         two_agents,
+    ),
+    check(
+        "hooked",
+        "Others have return addresses hooked: the stacks of different chains of calls are told apart",
+        hooks::hooked,
     ),
     check(
         "killed",

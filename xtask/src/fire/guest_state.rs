@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 /// The probes and the functions that something is attached to, a line each.
 const LISTS: [&str; 2] = [
     "/sys/kernel/debug/kprobes/list",
-    "/sys/kernel/debug/tracing/enabled_functions",
+    "/sys/kernel/tracing/enabled_functions",
 ];
 const PINS: &str = "/sys/fs/bpf";
 /// Programs and maps are freed after grace periods, which a busy guest takes long for.

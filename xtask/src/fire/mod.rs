@@ -3,6 +3,7 @@
 
 mod checks;
 mod guest_state;
+mod hooks;
 pub mod inside;
 mod load;
 mod memory;

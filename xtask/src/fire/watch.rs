@@ -38,8 +38,8 @@ pub struct Counted {
     pub made: BTreeMap<Kind, u64>,
     /// Those kept at sites.
     pub recorded: u64,
-    /// At how many sites.
-    pub sites: usize,
+    /// At each of their sites.
+    sites: Vec<u64>,
     /// Final puts at any site, in the report.
     at_sites: u64,
     report: Report,
@@ -152,10 +152,15 @@ impl Counted {
         Ok(Self {
             made,
             recorded: ours().map(puts).sum(),
-            sites: ours().count(),
+            sites: ours().map(puts).collect(),
             at_sites: sites().map(puts).sum(),
             report,
         })
+    }
+
+    /// Those kept at each site.
+    pub fn puts_by_site(&self) -> &[u64] {
+        &self.sites
     }
 
     fn made(&self, kind: Kind) -> u64 {
@@ -231,7 +236,7 @@ impl Counted {
             "{} of {} puts counted at {} sites; {made} benign ones and {} of others",
             self.recorded,
             self.made(Kind::Nofs),
-            self.sites,
+            self.sites.len(),
             self.report.totals.benign_final_puts.saturating_sub(made)
         );
         match self.skipped() {
