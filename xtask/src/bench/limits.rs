@@ -126,10 +126,26 @@ const LIMITS: &[Limit] = &[
     ),
     limit(
         On::All,
-        BOTH,
+        FENTRY,
         Level::Final,
         ATOMIC_KNOWN,
         Bound::LessThanBpftrace,
+    ),
+    limit(
+        On::DirectLoads,
+        KPROBE,
+        Level::Final,
+        ATOMIC_KNOWN,
+        Bound::LessThanBpftrace,
+    ),
+    // The length of the stack that is searched differs from one system call to the next
+    // (`randomize_kstack_offset`).
+    limit(
+        On::Helpers,
+        KPROBE,
+        Level::Final,
+        ATOMIC_KNOWN,
+        Bound::PercentOfBpftrace(110),
     ),
 ];
 
