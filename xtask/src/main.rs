@@ -34,6 +34,7 @@ mod table;
 mod tally;
 mod test;
 mod toolchain;
+mod tracefs;
 mod vm;
 
 use std::process::ExitCode;

@@ -15,12 +15,10 @@ use super::calls::{CALLS, NOTHING, Steps};
 use super::watcher::Watcher;
 use crate::lab::{inside, load_module};
 use crate::progress::{read_lossy, tail};
-use crate::{children, guest_plan};
+use crate::{children, guest_plan, tracefs};
 
 /// The module's file: a kind of call is written, the steps of each call are read.
 const CONTROL: &str = "/sys/kernel/debug/lastref_lab_bench";
-/// The functions that something is attached to, one on each line.
-const ENABLED: &str = "/sys/kernel/debug/tracing/enabled_functions";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Options of the hidden subcommand that runs inside the guest.
@@ -165,6 +163,7 @@ impl Bpftrace {
 }
 
 fn is_watched() -> Result<bool> {
-    let list = fs::read_to_string(ENABLED).with_context(|| format!("{ENABLED} cannot be read"))?;
+    let path = tracefs::ENABLED_FUNCTIONS;
+    let list = fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
     Ok(list.lines().any(|line| line.starts_with("iput ")))
 }

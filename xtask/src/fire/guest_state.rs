@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::tracefs;
+
 /// The probes and the functions that something is attached to, a line each.
-const LISTS: [&str; 2] = [
-    "/sys/kernel/debug/kprobes/list",
-    "/sys/kernel/tracing/enabled_functions",
-];
+const LISTS: [&str; 2] = ["/sys/kernel/debug/kprobes/list", tracefs::ENABLED_FUNCTIONS];
 const PINS: &str = "/sys/fs/bpf";
 /// Programs and maps are freed after grace periods, which a busy guest takes long for.
 const PATIENCE: Duration = Duration::from_mins(2);

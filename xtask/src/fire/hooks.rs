@@ -11,8 +11,8 @@ use super::checks::SOME_CHAINS;
 use super::inside::Plan;
 use super::load::Kind;
 use super::watch::Watch;
+use crate::tracefs;
 
-const TRACEFS: &str = "/sys/kernel/tracing";
 /// Puts at each site.
 const PUTS: u64 = 50;
 
@@ -51,21 +51,10 @@ const HOOKS: &[Hook] = &[
 
 /// The chains of calls are told apart all the same, by each way to attach.
 pub fn hooked(plan: &Plan) -> Result<String> {
-    let sites = vec![PUTS; SOME_CHAINS as usize];
     for hook in HOOKS {
-        let hooked = Hooked::new(hook)?;
-        for way in ["kprobe", "fentry"] {
-            let name = format!("{}-{way}", hook.name);
-            let watch = Watch::start(plan, &name, &["--attach", way])?;
-            Kind::Nofs.fire(PUTS * u64::from(SOME_CHAINS), 1, SOME_CHAINS)?;
-            let counted = watch.count()?;
-            ensure!(
-                counted.puts_by_site() == sites,
-                "{name}: {PUTS} puts were made at each of {SOME_CHAINS} sites, and counted: {:?}",
-                counted.puts_by_site()
-            );
-        }
-        hooked.end()?;
+        let told_apart = write_all(hook.begin).and_then(|()| check_told_apart(plan, hook));
+        let ended = write_all(hook.end);
+        told_apart.and(ended)?;
     }
     let names: Vec<_> = HOOKS.iter().map(|hook| hook.name).collect();
     Ok(format!(
@@ -74,34 +63,25 @@ pub fn hooked(plan: &Plan) -> Result<String> {
     ))
 }
 
-/// Return addresses are hooked for as long as this lives.
-struct Hooked(Option<&'static Hook>);
-
-impl Hooked {
-    fn new(hook: &'static Hook) -> Result<Self> {
-        let hooked = Self(Some(hook));
-        write_all(hook.begin)?;
-        Ok(hooked)
+fn check_told_apart(plan: &Plan, hook: &Hook) -> Result<()> {
+    for way in ["kprobe", "fentry"] {
+        let name = format!("{}-{way}", hook.name);
+        let watch = Watch::start(plan, &name, &["--attach", way])?;
+        Kind::Nofs.fire(PUTS * u64::from(SOME_CHAINS), 1, SOME_CHAINS)?;
+        let counted = watch.count()?;
+        ensure!(
+            counted.puts_by_site() == [PUTS; SOME_CHAINS as usize],
+            "{name}: {PUTS} puts were made at each of {SOME_CHAINS} sites, and counted: {:?}",
+            counted.puts_by_site()
+        );
     }
-
-    fn end(mut self) -> Result<()> {
-        self.0.take().map_or(Ok(()), |hook| write_all(hook.end))
-    }
-}
-
-impl Drop for Hooked {
-    fn drop(&mut self) {
-        if let Some(hook) = self.0 {
-            // The check has failed, which hides what this fails at.
-            let _ = write_all(hook.end);
-        }
-    }
+    Ok(())
 }
 
 /// Adds to the files; what is empty replaces what a file has.
 fn write_all(writes: &[(&str, &str)]) -> Result<()> {
     for (file, text) in writes {
-        let path = Path::new(TRACEFS).join(file);
+        let path = Path::new(tracefs::DIRECTORY).join(file);
         OpenOptions::new()
             .write(true)
             .truncate(text.is_empty())

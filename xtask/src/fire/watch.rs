@@ -36,9 +36,7 @@ pub struct Watch {
 pub struct Counted {
     /// Puts that the module has made meanwhile, by kind.
     pub made: BTreeMap<Kind, u64>,
-    /// Those kept at sites.
-    pub recorded: u64,
-    /// At each of their sites.
+    /// Those kept at sites, for each site.
     sites: Vec<u64>,
     /// Final puts at any site, in the report.
     at_sites: u64,
@@ -143,16 +141,13 @@ impl Counted {
                 .map(|context| context.counts.final_puts)
                 .sum()
         };
-        let ours = || {
-            sites().filter(|site| {
-                let innermost = site.frames.first();
-                innermost.is_some_and(|frame| frame.function.as_deref() == Some(RECORDED))
-            })
-        };
+        let ours = sites().filter(|site| {
+            let innermost = site.frames.first();
+            innermost.is_some_and(|frame| frame.function.as_deref() == Some(RECORDED))
+        });
         Ok(Self {
             made,
-            recorded: ours().map(puts).sum(),
-            sites: ours().map(puts).collect(),
+            sites: ours.map(puts).collect(),
             at_sites: sites().map(puts).sum(),
             report,
         })
@@ -161,6 +156,11 @@ impl Counted {
     /// Those kept at each site.
     pub fn puts_by_site(&self) -> &[u64] {
         &self.sites
+    }
+
+    /// Those kept at sites.
+    pub fn recorded(&self) -> u64 {
+        self.sites.iter().sum()
     }
 
     fn made(&self, kind: Kind) -> u64 {
@@ -187,9 +187,9 @@ impl Counted {
     pub fn check_exact(&self) -> Result<()> {
         let made = self.made(Kind::Nofs);
         ensure!(
-            (made.saturating_sub(self.skipped())..=made).contains(&self.recorded),
+            (made.saturating_sub(self.skipped())..=made).contains(&self.recorded()),
             "{} of {made} puts are at sites; lost: {:?}",
-            self.recorded,
+            self.recorded(),
             self.report.lost().collect::<Vec<_>>()
         );
         self.check_benign()
@@ -203,7 +203,7 @@ impl Counted {
     /// What is not at a site is in the totals: as many are missing at all sites as the module's are,
     /// and those few of others that found no room, either.
     pub fn check_loss_is_exact(&self) -> Result<u64> {
-        let missing = self.made(Kind::Nofs).saturating_sub(self.recorded);
+        let missing = self.made(Kind::Nofs).saturating_sub(self.recorded());
         let totals = &self.report.totals;
         let uncounted = totals
             .final_puts
@@ -234,7 +234,7 @@ impl Counted {
         let made = self.made(Kind::Kept) + self.made(Kind::Evicted);
         let numbers = format!(
             "{} of {} puts counted at {} sites; {made} benign ones and {} of others",
-            self.recorded,
+            self.recorded(),
             self.made(Kind::Nofs),
             self.sites.len(),
             self.report.totals.benign_final_puts.saturating_sub(made)
